@@ -1,0 +1,31 @@
+"""Fixtures: an empty world, and a governed project that walks the plain nine-phase process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from acceptance.world import World, plain_process
+
+
+@pytest.fixture()
+def world(tmp_path: Path) -> World:
+    """A governed project whose process asks for one short note a phase."""
+    return World(tmp_path, process=plain_process()).init()
+
+
+@pytest.fixture()
+def bare(tmp_path: Path) -> World:
+    """A project that nobody has initialized."""
+    return World(tmp_path, process=plain_process())
+
+
+@pytest.fixture()
+def default(tmp_path: Path) -> World:
+    """A governed git repository under the process that ships as the default."""
+    made = World(tmp_path, git=True)
+    (made.root / "README.md").write_text("# A small package\n", encoding="utf-8")
+    made.git("add", "-A")
+    made.git("commit", "--quiet", "-m", "Begin")
+    return made.init()

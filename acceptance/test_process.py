@@ -1,0 +1,144 @@
+"""The process that was stored when the task opened governs it, until somebody moves it to another on the record."""
+
+from __future__ import annotations
+
+import pytest
+
+from acceptance.model import PHASES
+from acceptance.world import BAD, BOB, GOOD, World, plain_process
+
+ADOPT = ("process", "adopt", "T", "--reason", "The section has a new name", "--approver", BOB)
+
+
+def test_editing_the_file_changes_nothing_for_an_open_task(world: World) -> None:
+    world.given_task("T")
+    (world.root / "process.toml").write_text(plain_process(section="Results"), encoding="utf-8")
+    world.write("T", "STRATEGIZE", GOOD)
+
+    assert world.ask("advance", "T").status == 0
+
+
+def test_a_task_opened_later_is_governed_by_the_edited_file(world: World) -> None:
+    (world.root / "process.toml").write_text(plain_process(section="Results"), encoding="utf-8")
+    world.given_task("U")
+    world.write("U", "STRATEGIZE", GOOD)
+
+    assert world.ask("advance", "U").codes == ["evidence_invalid"]
+
+
+def test_adopting_moves_the_task_to_the_new_process(world: World) -> None:
+    world.given_task("T", "SPEC")
+    (world.root / "process.toml").write_text(plain_process(section="Results"), encoding="utf-8")
+
+    reply = world.ask(*ADOPT)
+
+    assert reply.status == 0, reply
+    world.write("T", "SPEC", GOOD)
+    assert world.ask("advance", "T").codes == ["evidence_invalid"]
+    world.write("T", "SPEC", GOOD.replace("Findings", "Results"))
+    assert world.ask("advance", "T").status == 0
+    assert world.verdict() == "verified"
+
+
+def test_adopting_records_the_difference_and_marks_each_weakening(world: World) -> None:
+    world.given_task("T")
+    (world.root / "process.toml").write_text(plain_process(drift=("REVIEW", "MONITOR")), encoding="utf-8")
+
+    assert world.ask(*ADOPT).status == 0
+
+    data = world.events("process.adopted")[0]["data"]
+    assert data["difference"]
+    assert len(data["weakenings"]) == 1
+    assert "VERIFY" in data["weakenings"][0]
+    assert (data["reason"], data["approver"]) == ("The section has a new name", BOB)
+
+
+def test_adopting_the_same_process_changes_nothing(world: World) -> None:
+    world.given_task("T")
+    before = world.lines()
+
+    assert world.ask(*ADOPT).status == 0
+    assert world.lines() == before
+
+
+@pytest.mark.parametrize("left_out", ["--reason", "--approver"])
+def test_adopting_needs_a_reason_and_an_approver(world: World, left_out: str) -> None:
+    world.given_task("T")
+    (world.root / "process.toml").write_text(plain_process(section="Results"), encoding="utf-8")
+    cut = ADOPT.index(left_out)
+    before = world.lines()
+
+    assert world.ask(*ADOPT[:cut], *ADOPT[cut + 2 :]).status == 2
+    assert world.lines() == before
+
+
+def test_what_a_rule_would_have_refused_is_recorded_where_it_only_observes(world: World) -> None:
+    text = plain_process().replace('artifact = "note.md"\n', 'artifact = "note.md"\nmode = "observe"\n')
+    (world.root / "process.toml").write_text(text, encoding="utf-8")
+    world.given_task("T")
+    world.write("T", "STRATEGIZE", BAD)
+
+    assert world.ask("advance", "T").status == 0
+    [warning] = world.events("phase.advanced")[0]["data"]["warnings"]
+    assert warning["code"] == "evidence_invalid"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        plain_process() + '\nunknown = "key"\n',
+        plain_process().replace('format = "markdown"', 'format = "markdown"\ncolour = "red"', 1),
+        plain_process().replace('kind = "sections"', 'kind = "no_such_rule"', 1),
+        plain_process().replace('artifact = "note.md"', 'artifact = "other.md"', 1),
+        plain_process().replace('name = "SPEC"', 'name = "STRATEGIZE"', 1),
+        plain_process().replace('name = "note.md"', 'name = "../note.md"', 1),
+        'name = "empty"\n',
+        "name = \n",
+        "[[phase]]\n",
+        "",
+        "\x00",
+    ],
+    ids=[
+        "key below the last table",
+        "unknown key",
+        "unknown rule",
+        "rule of no artifact",
+        "phase twice",
+        "path",
+        "no phase",
+        "no TOML",
+        "no name",
+        "empty",
+        "NUL",
+    ],
+)
+def test_a_malformed_process_is_an_error_with_its_place(world: World, broken: str) -> None:
+    (world.root / "process.toml").write_text(broken, encoding="utf-8")
+    before = world.snapshot()
+
+    reply = world.ask("open", "T", "--title", "x")
+
+    assert reply.status == 2
+    error = reply.json["error"]
+    assert error["code"]
+    assert error["fix"]
+    assert "process.toml" in error["where"] + error["message"]
+    assert world.snapshot() == before
+
+
+def test_an_unknown_key_is_named(world: World) -> None:
+    text = plain_process().replace('format = "markdown"', 'format = "markdown"\ncolour = "red"', 1)
+    (world.root / "process.toml").write_text(text, encoding="utf-8")
+
+    error = world.ask("open", "T").json["error"]
+
+    assert "colour" in error["where"] + error["message"]
+
+
+def test_the_process_of_a_task_can_be_shown(world: World) -> None:
+    world.given_task("T")
+
+    reply = world.ask("process", "show", "T", actor=None)
+
+    assert reply.status == 0
+    assert all(phase in reply.out for phase in PHASES)

@@ -1,0 +1,1 @@
+"""Who was told what, and who vouches: digests of prompts, keys, approvals and statements."""

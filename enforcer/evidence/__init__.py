@@ -1,0 +1,1 @@
+"""What was observed: how the files and facts that prove a phase are read, judged and kept."""

@@ -1,0 +1,1 @@
+"""What happened: the append-only, hash-chained log, its format, its stores and its verification."""

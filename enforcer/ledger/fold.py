@@ -1,0 +1,99 @@
+"""The ledger in memory: its head, the tasks it tells of, and the rules by which one more line is accepted.
+
+Every store keeps one `Fold` and feeds it lines, its own and those of others alike, so that what is true never depends
+on where the lines are kept. Pure: no file, no clock.
+"""
+
+from __future__ import annotations
+
+from enforcer.ledger.entry import MAX_LEAF, BadLine, Entry, format_leaf, leaf_hash, parse_leaf
+from enforcer.workflow.evolve import Place, evolve
+from enforcer.workflow.legality import structure
+from enforcer.workflow.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from enforcer.workflow.events import Event
+    from enforcer.workflow.state import TaskState
+
+
+class Head(Record):
+    """The end of the ledger: number of entries, leaf hash and time (UTC µs) of the last. Empty: 0, genesis hash, 0."""
+
+    size: int
+    hash: str
+    ts: int
+
+
+class Fold:
+    """The state after the lines seen so far. `load` brings in a task that an earlier snapshot knew of."""
+
+    def __init__(self, origin: str, head: Head, load: Callable[[str], TaskState | None] = lambda task: None) -> None:
+        self.origin = origin
+        self.head = head
+        self.tasks: dict[str, TaskState] = {}
+        self._load = load
+
+    def task(self, name: str) -> TaskState | None:
+        """The task's state; None when the ledger does not know it."""
+        state = self.tasks.get(name)
+        if state is None:
+            state = self._load(name)
+            if state is not None:
+                self.tasks[name] = state
+        return state
+
+    def accept(self, leaf: bytes) -> Entry:
+        """Take in the next line. Raises `BadLine` and changes nothing unless it continues this very history."""
+        entry = parse_leaf(leaf)
+        self._check(entry)
+        if entry.task is not None:
+            state = self.task(entry.task)
+            for fault in structure(state, entry.event):
+                raise BadLine("illegal", fault)
+            self.tasks[entry.task] = evolve(state, entry.event, entry.place)
+        self.head = Head(entry.seq + 1, entry.hash, entry.ts)
+        return entry
+
+    def next_leaf(self, event: bytes, *, task: str | None, now: int) -> tuple[bytes, int]:
+        """The line that would carry `event` next, and its time. Raises `ValueError` when it is too long."""
+        state = self.task(task) if task is not None else None
+        ts = max(now, self.head.ts)
+        leaf = format_leaf(
+            event,
+            prev=self.head.hash,
+            seq=self.head.size,
+            task_prev=state.head if state else None,
+            task_seq=None if task is None else state.task_seq + 1 if state else 1,
+            ts=ts,
+        )
+        if len(leaf) > MAX_LEAF:
+            raise ValueError(f"the line would have {len(leaf)} bytes, and {MAX_LEAF} is the most")
+        return leaf, ts
+
+    def take_own(self, leaf: bytes, event: Event, *, task: str | None, key: str, ts: int) -> Place:
+        """Take in a line that was just built here by `next_leaf` and written: nothing of it needs reading again."""
+        state = self.task(task) if task is not None else None
+        place = Place(task or "-", self.head.size, state.task_seq + 1 if state else 1, leaf_hash(leaf), ts, key)
+        if task is not None:
+            self.tasks[task] = evolve(state, event, place)
+        self.head = Head(place.seq + 1, place.hash, ts)
+        return place
+
+    def _check(self, entry: Entry) -> None:
+        if entry.source != self.origin:
+            raise BadLine("foreign", f"the entry is of the ledger {entry.source}")
+        if entry.seq != self.head.size:
+            raise BadLine("out_of_order", f"the entry says seq {entry.seq}, and {self.head.size} is next")
+        if entry.prev != self.head.hash:
+            raise BadLine("chain_broken", "the entry does not follow the line before it")
+        if entry.ts < self.head.ts:
+            raise BadLine("time_reversed", "the entry is dated before the line above it")
+        if entry.task is None:
+            return
+        state = self.task(entry.task)
+        before, number = (state.head, state.task_seq + 1) if state else (None, 1)
+        if (entry.task_prev, entry.task_seq) != (before, number):
+            raise BadLine("task_chain_broken", f"the entry does not follow the last one of {entry.task}")

@@ -1,0 +1,129 @@
+"""What the gate asks of a ledger, wherever it is kept, and what is promised in return.
+
+One conformance suite (`tests/ledger/conformance.py`) runs against every implementation.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from enforcer.errors import DamagedError
+from enforcer.ledger.codec import JsonFault, canonical, parse_line
+from enforcer.ledger.entry import FORMAT, genesis_hash
+from enforcer.workflow.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from typing import Protocol
+
+    from enforcer.ledger.entry import Entry
+    from enforcer.ledger.fold import Head
+    from enforcer.workflow.events import Event
+    from enforcer.workflow.evolve import Place
+    from enforcer.workflow.state import TaskState
+else:
+    Protocol = object
+
+
+class Identity(Record):
+    """What `ledger.json` says: `id` is 32 hex digits, `key` a C2SP vkey or None, `origin` is `enforcer/<id>`."""
+
+    id: str
+    key: str | None
+    origin: str
+    format: str = FORMAT
+
+    def data(self) -> bytes:
+        """The bytes of `ledger.json`."""
+        members = {"format": self.format, "id": self.id, "key": self.key, "origin": self.origin}
+        return canonical(members) + b"\n"
+
+    @property
+    def genesis(self) -> str:
+        return genesis_hash(self.data())
+
+
+def parse_identity(data: bytes, where: str) -> Identity:
+    """Read `ledger.json`. Raises `DamagedError`: `ledger_unknown_format` or `ledger_identity_damaged`."""
+    try:
+        members = parse_line(data)
+        if isinstance(members, dict) and members.get("format") != FORMAT:
+            message = f"The ledger is of the format {members.get('format')!r}; this release reads {FORMAT}."
+            raise DamagedError("ledger_unknown_format", message, where=where, fix="Use the release that wrote it.")
+        identity = Identity.unpack(members)
+    except (JsonFault, ValueError) as error:
+        raise _damaged_identity(where) from error
+    well_formed = len(identity.id) == 32 and identity.origin == f"enforcer/{identity.id}"
+    if not well_formed or identity.data() != data:
+        raise _damaged_identity(where)
+    return identity
+
+
+def _damaged_identity(where: str) -> DamagedError:
+    message = "The file that names the ledger is damaged."
+    return DamagedError("ledger_identity_damaged", message, where=where, fix="Restore it from a copy; nothing was changed.")
+
+
+def bucket_of(task: str, buckets: int) -> int:
+    """Which part of a snapshot holds a task."""
+    return int.from_bytes(sha256(task.encode()).digest()[:4]) % buckets
+
+
+class Store(Protocol):
+    """A ledger. Reading sees what `catch_up` saw last; writing happens inside `writing` alone."""
+
+    identity: Identity
+
+    @property
+    def head(self) -> Head: ...
+
+    @property
+    def cache_rejected(self) -> str:
+        """Why a cache was thrown away since the last written entry; empty when none was."""
+        ...
+
+    def catch_up(self) -> None:
+        """Take in the lines that others wrote. Raises `DamagedError` with the position of a line that does not fit."""
+        ...
+
+    def task(self, name: str) -> TaskState | None: ...
+
+    def tasks(self) -> Iterator[TaskState]:
+        """Every task, in the order of their names."""
+        ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the append lock, caught up. A torn or damaged tail raises `DamagedError` and is never overwritten."""
+        ...
+
+    def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
+        """Write one line in one write: the commit point. `data` is `format_event` of the event.
+
+        When this returns, every later reader of this machine sees the entry; it is durable only after `sync`.
+        """
+        ...
+
+    def sync(self) -> None:
+        """When this returns, every entry seen so far is on stable storage. Raises `UnavailableError`, and from then
+        on refuses everything, when the device failed: a retry could report success for bytes that were lost."""
+        ...
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        """The entries from `start` on, in order, as `catch_up` saw them."""
+        ...
+
+    def leaves(self, start: int = 0) -> Iterator[bytes]: ...
+
+    def task_entries(self, name: str) -> Iterator[Entry]:
+        """The entries of one task, in order."""
+        ...
+
+    def entry(self, seq: int) -> Entry: ...
+
+    def save_caches(self) -> None:
+        """Keep what makes the next start quick. Called after an acknowledgement; its failure changes no answer."""
+        ...
+
+    def close(self) -> None: ...

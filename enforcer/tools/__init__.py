@@ -1,0 +1,1 @@
+"""What a tool call would do: the capabilities it needs and the paths it touches."""

@@ -1,0 +1,139 @@
+"""What may be asked of a task. Imperative, and without time, actor or observation: those come as `Facts`.
+
+The canonical form of a command (`request`) decides whether two calls with one idempotency key are the same call.
+"""
+
+from __future__ import annotations
+
+from enforcer.workflow.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, ClassVar
+
+
+class Command(Record):
+    """Base of all commands; `name` is what the journal calls it."""
+
+    name: ClassVar[str]
+
+    def request(self) -> dict[str, Any]:
+        """What makes two calls the same call."""
+        return {"command": self.name, **self.pack()}
+
+
+class Open(Command, kw_only=True):
+    """Open a task. `process` is the name or path that was asked for, `digest` and `base` what they stood for now.
+
+    `digest` and `base` are left out of the request: opening again in the same words is the same request, though the
+    process file or the branch has moved on since.
+    """
+
+    name: ClassVar[str] = "open"
+    process: str
+    digest: str
+    phase: str
+    title: str = ""
+    revision: str = ""
+    base: str = ""
+
+    def request(self) -> dict[str, Any]:
+        return {"command": self.name, "process": self.process, "title": self.title, "revision": self.revision}
+
+
+class Advance(Command):
+    """Leave the phase for `to`; without `to`, for the one that follows."""
+
+    name: ClassVar[str] = "advance"
+    to: str | None = None
+
+
+class Backtrack(Command):
+    name: ClassVar[str] = "backtrack"
+    to: str
+    reason: str
+
+
+class Abandon(Command):
+    name: ClassVar[str] = "abandon"
+    reason: str
+
+
+class ClaimLease(Command):
+    name: ClassVar[str] = "lease claim"
+
+
+class RenewLease(Command):
+    name: ClassVar[str] = "lease renew"
+
+
+class ReleaseLease(Command):
+    name: ClassVar[str] = "lease release"
+    force: bool = False
+    reason: str = ""
+
+
+class Attest(Command):
+    """Present the digests of what the worker was given: `parts` maps part names to digests."""
+
+    name: ClassVar[str] = "attest"
+    parts: Mapping[str, str]
+
+
+class AcceptBaseline(Command):
+    """Take what `principal` last presented in `phase` as the new baseline."""
+
+    name: ClassVar[str] = "baseline accept"
+    phase: str
+    reason: str
+    approver: str
+    principal: str = ""
+
+
+class AdoptProcess(Command):
+    """Move the task to another stored process. `phases` are those of the new one, in order."""
+
+    name: ClassVar[str] = "process adopt"
+    process: str
+    digest: str
+    reason: str
+    approver: str
+    phases: tuple[str, ...] = ()
+    difference: tuple[str, ...] = ()
+    weakenings: tuple[str, ...] = ()
+
+    def request(self) -> dict[str, Any]:
+        return {"command": self.name, "process": self.process, "reason": self.reason, "approver": self.approver}
+
+
+class RestoreEvidence(Command):
+    """Put accepted evidence back; `restored` and `replaced` map `phase/artifact` to digests ("" where none stood)."""
+
+    name: ClassVar[str] = "evidence restore"
+    restored: Mapping[str, str]
+    replaced: Mapping[str, str]
+
+    def request(self) -> dict[str, Any]:
+        return {"command": self.name, "restored": dict(self.restored)}
+
+
+class UseTool(Command, kw_only=True):
+    """Ask the guard whether a tool call may be made now.
+
+    `needs` are the capabilities it would use. `writes` are the paths it would write: below the project relative to
+    it, elsewhere absolute, links resolved. `protected` are further paths that no tool may write (process files, the
+    user's key folder). `enforcer` holds the words of an `enforcer …` call. `opaque`: a shell command whose paths are
+    not known.
+    """
+
+    name: ClassVar[str] = "guard"
+    tool: str
+    needs: tuple[str, ...]
+    writes: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    enforcer: tuple[str, ...] = ()
+    opaque: bool = False
+    persona: str = ""
+    call: str = ""
+    session: str = ""

@@ -1,0 +1,275 @@
+"""What has happened. Past tense, complete in itself, never changed.
+
+The `type` strings and the field names are a wire format: they stand on ledgers that outlive every release. Fields that
+hold their default are not written, so a default may never change either. A new kind of fact is a new field with a
+default, or a new type.
+"""
+
+from __future__ import annotations
+
+from enforcer.workflow.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, ClassVar
+
+    Nested = Mapping[str, type[Record]]
+
+PREFIX = "dev.enforcer."
+
+REFUSAL_LIMIT = 50  # More reasons than this go into an object, so that a line keeps its bound.
+
+
+class Refusal(Record):
+    """One reason for a "no". `code` is stable; `fix` says what to do next."""
+
+    code: str
+    message: str
+    phase: str = ""
+    artifact: str = ""
+    fix: str = ""
+
+
+class Claim(Record):
+    """A lease taken by the entry that carries it. `how` is `claimed` or `taken_over`."""
+
+    holder: str
+    token: int
+    how: str = "claimed"
+    previous: str = ""
+
+
+class Accepted(Record):
+    """One artifact as it was accepted. `reaffirmed`: the same bytes were accepted in an earlier attempt."""
+
+    artifact: str
+    digest: str
+    size: int
+    origin: str = "claimed"
+    reaffirmed: bool = False
+
+
+class Sealed(Record):
+    """Lines of one guard session: how many stand between the byte offsets `start` and `end`, and their SHA-256."""
+
+    session: str
+    count: int
+    start: int
+    end: int
+    digest: str
+
+
+class Notes(Record, kw_only=True):
+    """What else became known when the entry was written, none of it asked for by the command."""
+
+    coalesced: int = 0
+    guard: tuple[Sealed, ...] = ()
+    stalled_minutes: int = 0
+    clock_back_us: int = 0
+    cache_rejected: str = ""
+
+    nested: ClassVar[Nested] = {"guard": Sealed}
+
+
+class Event(Record, kw_only=True):
+    """Base of all events. `request` is the digest of the command's canonical form."""
+
+    type: ClassVar[str]
+    nested: ClassVar[Nested] = {"notes": Notes}
+    actor: str
+    request: str = ""
+    notes: Notes | None = None
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """The reasons, if this event is a "no"."""
+        return ()
+
+
+class LedgerCreated(Event, kw_only=True):
+    type: ClassVar[str] = "ledger.created"
+    version: str
+
+
+class TaskOpened(Event, kw_only=True):
+    type: ClassVar[str] = "task.opened"
+    title: str
+    process: str
+    digest: str
+    phase: str
+    attempt_id: str
+    base: str = ""
+
+
+class WorkEvent(Event, kw_only=True):
+    """An event that needed the lease: `token` is the fencing token it was written under, `lease` the claim, if it made one."""
+
+    nested: ClassVar[Nested] = {**Event.nested, "lease": Claim}
+    token: int = 0
+    lease: Claim | None = None
+
+
+class PhaseAdvanced(WorkEvent, kw_only=True):
+    """`start` → `to`; leaving the last phase has `completed` and no `to`. `warnings` would have refused under `enforce`."""
+
+    type: ClassVar[str] = "phase.advanced"
+    nested: ClassVar[Nested] = {**WorkEvent.nested, "evidence": Accepted, "warnings": Refusal}
+    start: str
+    to: str = ""
+    attempt_id: str = ""
+    completed: bool = False
+    evidence: tuple[Accepted, ...] = ()
+    warnings: tuple[Refusal, ...] = ()
+    tree: str = ""
+    commit: str = ""
+    labels: tuple[str, ...] = ()
+
+
+class PhaseBacktracked(WorkEvent, kw_only=True):
+    """`start` → `to`, an earlier phase; what was accepted in `to` and later no longer counts."""
+
+    type: ClassVar[str] = "phase.backtracked"
+    start: str
+    to: str
+    reason: str
+    attempt_id: str
+
+
+class TaskAbandoned(WorkEvent, kw_only=True):
+    type: ClassVar[str] = "task.abandoned"
+    phase: str
+    reason: str
+
+
+class CommandRefused(WorkEvent, kw_only=True):
+    """A recorded "no": every reason of the first stage that failed.
+
+    `reasons` names the object that holds the rest where there are more than fifty. `escalation` names the codes that
+    the holder met for the third time in a row. `attested` keeps what a refused attestation presented.
+    """
+
+    type: ClassVar[str] = "command.refused"
+    nested: ClassVar[Nested] = {**WorkEvent.nested, "refusals": Refusal}
+    command: str
+    stage: str
+    phase: str
+    refusals: tuple[Refusal, ...]
+    to: str = ""
+    attested: Mapping[str, str] = {}
+    escalation: tuple[str, ...] = ()
+    reasons: str = ""
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        return self.refusals
+
+
+class ToolRefused(Event, kw_only=True):
+    """A tool call that the guard denied."""
+
+    type: ClassVar[str] = "tool.refused"
+    nested: ClassVar[Nested] = {**Event.nested, "refusals": Refusal}
+    phase: str
+    tool: str
+    refusals: tuple[Refusal, ...]
+    capabilities: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    call: str = ""
+    session: str = ""
+    escalation: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        return self.refusals
+
+
+class LeaseClaimed(Event, kw_only=True):
+    type: ClassVar[str] = "lease.claimed"
+    holder: str
+    token: int
+
+
+class LeaseTakenOver(Event, kw_only=True):
+    """An expired lease of `previous` passed to `holder`."""
+
+    type: ClassVar[str] = "lease.taken_over"
+    holder: str
+    token: int
+    previous: str
+
+
+class LeaseReleased(Event, kw_only=True):
+    type: ClassVar[str] = "lease.released"
+    holder: str
+    token: int
+    forced: bool = False
+    reason: str = ""
+
+
+class PromptAttested(WorkEvent, kw_only=True):
+    """`parts` were presented; `first` of them became baselines, `drift` of them differ from theirs."""
+
+    type: ClassVar[str] = "prompt.attested"
+    phase: str
+    attempt_id: str
+    parts: Mapping[str, str]
+    first: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
+
+
+class BaselineAccepted(Event, kw_only=True):
+    type: ClassVar[str] = "baseline.accepted"
+    phase: str
+    principal: str
+    parts: Mapping[str, str]
+    reason: str
+    approver: str
+
+
+class ProcessAdopted(Event, kw_only=True):
+    type: ClassVar[str] = "process.adopted"
+    process: str
+    digest: str
+    previous: str
+    reason: str
+    approver: str
+    difference: tuple[str, ...] = ()
+    weakenings: tuple[str, ...] = ()
+
+
+class EvidenceRestored(Event, kw_only=True):
+    """`restored` and `replaced` map `phase/artifact` to digests; what was replaced is kept as an object."""
+
+    type: ClassVar[str] = "evidence.restored"
+    restored: Mapping[str, str]
+    replaced: Mapping[str, str]
+
+
+EVENTS: dict[str, type[Event]] = {
+    kind.type: kind
+    for kind in (
+        LedgerCreated,
+        TaskOpened,
+        PhaseAdvanced,
+        PhaseBacktracked,
+        TaskAbandoned,
+        CommandRefused,
+        ToolRefused,
+        LeaseClaimed,
+        LeaseTakenOver,
+        LeaseReleased,
+        PromptAttested,
+        BaselineAccepted,
+        ProcessAdopted,
+        EvidenceRestored,
+    )
+}
+
+
+def parse(type_name: str, data: Mapping[str, Any]) -> Event:
+    """The event of a CloudEvents `type` and `data`. Raises `ValueError` on an unknown type or field."""
+    kind = EVENTS.get(type_name.removeprefix(PREFIX)) if type_name.startswith(PREFIX) else None
+    if kind is None:
+        raise ValueError(f"unknown event type {type_name!r}")
+    return kind.unpack(data)

@@ -1,0 +1,235 @@
+"""How an event changes a task. Total over the events of a task, and free of judgement: what was decided is done.
+
+`evolve` is the only way in which state comes about, for the gate, for every reader and for the verifier.
+"""
+
+from __future__ import annotations
+
+from enforcer.workflow import events
+from enforcer.workflow.state import ABANDONED, COMPLETED, Attestation, Lease, Receipt, Streak, TaskState, principal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+GENERATED_KEY = "."  # Keys that the gate makes begin so; nobody can repeat a key that was never shown before.
+
+STATIC_PARTS = ("header", "model", "persona")  # One baseline a task and principal.
+PHASE_PARTS = ("role", "tools")  # One baseline a task, phase and principal.
+
+
+def baseline_name(who: str, phase: str, part: str) -> str:
+    """Where the baseline of a prompt part is kept."""
+    return f"{who}/{phase}/{part}" if part in PHASE_PARTS else f"{who}/{part}"
+
+
+class Place:
+    """Where an entry stands: what an event cannot know of itself."""
+
+    __slots__ = ("hash", "key", "seq", "task", "task_seq", "ts")
+
+    def __init__(self, task: str, seq: int, task_seq: int, hash: str, ts: int, key: str) -> None:
+        self.task, self.seq, self.task_seq = task, seq, task_seq
+        self.hash, self.ts, self.key = hash, ts, key
+
+
+def evolve(state: TaskState | None, event: events.Event, place: Place) -> TaskState:
+    """The state after `event`. Raises `ValueError` where an event cannot follow: the first one must open the task."""
+    if isinstance(event, events.TaskOpened):
+        if state is not None:
+            raise ValueError(f"task {place.task} is opened twice")
+        return _opened(event, place)
+    if state is None:
+        raise ValueError(f"task {place.task} was never opened")
+    changes: dict[str, Any] = {
+        "seq": place.seq,
+        "task_seq": place.task_seq,
+        "head": place.hash,
+        "ts": place.ts,
+    }
+    if isinstance(event, events.WorkEvent) and event.lease is not None:
+        changes |= _claimed(state, event.lease.holder, event.lease.token)
+    apply = _APPLY.get(type(event))
+    if apply is not None:
+        changes |= apply(state, event, place)
+    changes |= _streaks(state, event, place, changes)
+    if not place.key.startswith(GENERATED_KEY):
+        changes["keys"] = {**state.keys, place.key: _receipt(event, place)}
+    if event.notes is not None:
+        changes |= _noted(state, event.notes)
+    if changes.get("status") in (COMPLETED, ABANDONED):
+        changes |= {"keys": {}, "streaks": {}}
+    return state.replace(**changes)
+
+
+def _opened(event: events.TaskOpened, place: Place) -> TaskState:
+    return TaskState(
+        task=place.task,
+        title=event.title,
+        process=event.process,
+        digest=event.digest,
+        base=event.base,
+        phase=event.phase,
+        attempt_id=event.attempt_id,
+        opened=event.request,
+        attempts={event.phase: 1},
+        keys={} if place.key.startswith(GENERATED_KEY) else {place.key: _receipt(event, place)},
+        opened_seq=place.seq,
+        opened_ts=place.ts,
+        progress_ts=place.ts,
+        seq=place.seq,
+        task_seq=place.task_seq,
+        head=place.hash,
+        ts=place.ts,
+    )
+
+
+def _receipt(event: events.Event, place: Place) -> Receipt:
+    return Receipt(place.seq, place.hash, event.request, principal(event.actor))
+
+
+def _claimed(state: TaskState, holder: str, token: int) -> dict[str, Any]:
+    changes: dict[str, Any] = {"lease": Lease(holder, token), "token": token}
+    if state.phase == "IMPLEMENT":
+        changes |= _implementer(state, holder)
+    return changes
+
+
+def _implementer(state: TaskState, holder: str) -> dict[str, Any]:
+    who = principal(holder)
+    return {} if who in state.implementers else {"implementers": (*state.implementers, who)}
+
+
+def _advanced(state: TaskState, event: events.PhaseAdvanced, place: Place) -> dict[str, Any]:
+    names = {f"{event.start}/{one.artifact}": one.digest for one in event.evidence}
+    changes: dict[str, Any] = {
+        "accepted": {**state.accepted, event.start: event.evidence},
+        "previous": {**state.previous, **names},
+        "invalidated": tuple(name for name in state.invalidated if name not in names),
+        "progress_ts": place.ts,
+    }
+    if event.tree:
+        changes |= {"tree": event.tree, "commit": event.commit}
+    if event.completed:
+        return {**changes, "status": COMPLETED, "lease": None}
+    return {**changes, **_entered(state, event.to, event.attempt_id, event.lease)}
+
+
+def _entered(state: TaskState, phase: str, attempt_id: str, claim: events.Claim | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "phase": phase,
+        "attempt_id": attempt_id,
+        "attempts": {**state.attempts, phase: state.attempts.get(phase, 0) + 1},
+    }
+    holder = claim.holder if claim else state.lease.holder if state.lease else ""
+    if phase == "IMPLEMENT" and holder:
+        changes |= _implementer(state, holder)
+    return changes
+
+
+def _backtracked(state: TaskState, event: events.PhaseBacktracked, place: Place) -> dict[str, Any]:
+    # Whatever was accepted in the target or after it was accepted later than anything before it, and phases are
+    # accepted in order, so the position of the target among the accepted ones divides them.
+    phases = list(state.accepted)
+    kept = phases[: phases.index(event.to)] if event.to in state.accepted else phases
+    fallen = tuple(f"{phase}/{one.artifact}" for phase in phases if phase not in kept for one in state.accepted[phase])
+    return {
+        "accepted": {phase: state.accepted[phase] for phase in kept},
+        "invalidated": (*(name for name in state.invalidated if name not in fallen), *fallen),
+        "progress_ts": place.ts,
+        **_entered(state, event.to, event.attempt_id, event.lease),
+    }
+
+
+def _abandoned(state: TaskState, event: events.TaskAbandoned, place: Place) -> dict[str, Any]:
+    return {"status": ABANDONED, "lease": None, "progress_ts": place.ts}
+
+
+def _leased(state: TaskState, event: events.LeaseClaimed | events.LeaseTakenOver, place: Place) -> dict[str, Any]:
+    return _claimed(state, event.holder, event.token)
+
+
+def _released(state: TaskState, event: events.LeaseReleased, place: Place) -> dict[str, Any]:
+    return {"lease": None}
+
+
+def _attested(state: TaskState, event: events.PromptAttested, place: Place) -> dict[str, Any]:
+    who = principal(event.actor)
+    first = {baseline_name(who, event.phase, part): event.parts[part] for part in event.first}
+    return {
+        "attestations": _presented(state, who, event.phase, event.attempt_id, event.parts),
+        "baselines": {**state.baselines, **first},
+    }
+
+
+def _presented(state: TaskState, who: str, phase: str, attempt_id: str, parts: Mapping[str, str]) -> dict[str, Attestation]:
+    return {**state.attestations, f"{who}/{phase}": Attestation(phase, attempt_id, parts)}
+
+
+def _refused(state: TaskState, event: events.CommandRefused, place: Place) -> dict[str, Any]:
+    changes: dict[str, Any] = {"last_refusal": event.refusals[0]}
+    if event.attested:
+        who = principal(event.actor)
+        changes["attestations"] = _presented(state, who, state.phase, state.attempt_id, event.attested)
+    return changes
+
+
+def _tool_refused(state: TaskState, event: events.ToolRefused, place: Place) -> dict[str, Any]:
+    return {"last_refusal": event.refusals[0]}
+
+
+def _baseline(state: TaskState, event: events.BaselineAccepted, place: Place) -> dict[str, Any]:
+    accepted = {baseline_name(event.principal, event.phase, part): digest for part, digest in event.parts.items()}
+    return {"baselines": {**state.baselines, **accepted}}
+
+
+def _adopted(state: TaskState, event: events.ProcessAdopted, place: Place) -> dict[str, Any]:
+    return {"process": event.process, "digest": event.digest}
+
+
+def _streaks(state: TaskState, event: events.Event, place: Place, changes: dict[str, Any]) -> dict[str, Any]:
+    if not event.refused:
+        if event.actor not in state.streaks:
+            return {}
+        return {"streaks": {actor: streak for actor, streak in state.streaks.items() if actor != event.actor}}
+    before = state.streaks.get(event.actor)
+    return {"streaks": {**state.streaks, event.actor: _lengthened(before, event, state.phase, place)}}
+
+
+def signature(event: events.Event, phase: str) -> str:
+    """What makes two refusals of one actor identical: command, phase and set of codes."""
+    command = event.command if isinstance(event, events.CommandRefused) else "guard"
+    return f"{command}|{phase}|{','.join(sorted({one.code for one in event.refused}))}"
+
+
+def codes_in_a_row(before: Streak | None, event: events.Event) -> dict[str, int]:
+    """How often each code of `event` has now been the answer without a break."""
+    earlier = before.codes if before else {}
+    return {code: earlier.get(code, 0) + 1 for code in sorted({one.code for one in event.refused})}
+
+
+def _lengthened(before: Streak | None, event: events.Event, phase: str, place: Place) -> Streak:
+    mark = signature(event, phase)
+    count = before.count + 1 if before and before.signature == mark else 1
+    return Streak(mark, count, codes_in_a_row(before, event), place.seq, place.hash, place.ts)
+
+
+def _noted(state: TaskState, notes: events.Notes) -> dict[str, Any]:
+    sealed = {one.session: one.end for one in notes.guard}
+    return {"coalesced": state.coalesced + notes.coalesced, "guarded": {**state.guarded, **sealed}}
+
+
+_APPLY: dict[type[events.Event], Callable[[TaskState, Any, Place], dict[str, Any]]] = {
+    events.PhaseAdvanced: _advanced,
+    events.PhaseBacktracked: _backtracked,
+    events.TaskAbandoned: _abandoned,
+    events.LeaseClaimed: _leased,
+    events.LeaseTakenOver: _leased,
+    events.LeaseReleased: _released,
+    events.PromptAttested: _attested,
+    events.CommandRefused: _refused,
+    events.ToolRefused: _tool_refused,
+    events.BaselineAccepted: _baseline,
+    events.ProcessAdopted: _adopted,
+}

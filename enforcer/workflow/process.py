@@ -1,0 +1,149 @@
+"""What a process is: phases in order, the evidence each asks for, the rules over it, and the tools each allows.
+
+A process is data. It is written in TOML (`policies/`), checked at that door, and stored by digest when a task opens;
+the stored form (`pack`, canonical JSON) is the one that governs the task from then on.
+"""
+
+from __future__ import annotations
+
+from enforcer.workflow.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, ClassVar
+
+ENFORCE, OBSERVE, OFF = "enforce", "observe", "off"
+MODES = (ENFORCE, OBSERVE, OFF)
+
+CLAIMED, OBSERVED = "claimed", "observed"
+
+READ, WRITE, RUN, COMMIT, PUSH, NETWORK, DEPLOY = "read", "write", "run", "commit", "push", "network", "deploy"
+CAPABILITIES = (READ, WRITE, RUN, COMMIT, PUSH, NETWORK, DEPLOY)
+
+MARKDOWN, JSON, TEXT, DIFF = "markdown", "json", "text", "diff"
+FORMATS = (MARKDOWN, JSON, TEXT, DIFF)
+
+
+class Rule(Record):
+    """One check over one artifact. `kind` names a function in `rules`; `params` are its arguments, free of floats."""
+
+    id: str
+    kind: str
+    artifact: str
+    version: int = 1
+    mode: str = ENFORCE
+    params: Mapping[str, Any] = {}
+
+
+class Artifact(Record):
+    """One file of evidence.
+
+    `schema` is the digest of its JSON Schema object, or empty. `stands_on` lists `phase/artifact` names of earlier
+    phases; None stands for all of them. `scaffold` is the text that `enforcer scaffold` writes.
+    """
+
+    name: str
+    format: str
+    origin: str = CLAIMED
+    required: bool = True
+    schema: str = ""
+    stands_on: tuple[str, ...] | None = None
+    scaffold: str = ""
+
+
+class Phase(Record):
+    """One step. `drift` is the mode of prompt drift in it; `tools` are capabilities beyond reading."""
+
+    name: str
+    artifacts: tuple[Artifact, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    tools: tuple[str, ...] = ()
+    drift: str = OBSERVE
+
+    nested: ClassVar[Mapping[str, type[Record]]] = {"artifacts": Artifact, "rules": Rule}
+
+    @property
+    def folder(self) -> str:
+        """The name of the phase's evidence folder."""
+        return self.name.lower()
+
+    def artifact(self, name: str) -> Artifact | None:
+        return next((artifact for artifact in self.artifacts if artifact.name == name), None)
+
+
+class Observation(Record):
+    """The command that makes an observed artifact: argv, working folder below the project, and reader."""
+
+    argv: tuple[str, ...]
+    folder: str = "."
+    reader: str = ""
+
+
+class Process(Record):
+    """The whole. `pins` fixes digests of prompt parts; `personas` narrow the tools; `self_review` waives independence."""
+
+    name: str
+    phases: tuple[Phase, ...]
+    observe: Mapping[str, Observation] = {}
+    personas: Mapping[str, tuple[str, ...]] = {}
+    pins: Mapping[str, str] = {}
+    self_review: bool = False
+
+    nested: ClassVar[Mapping[str, type[Record]]] = {"phases": Phase}
+    nested_maps: ClassVar[Mapping[str, type[Record]]] = {"observe": Observation}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return tuple(phase.name for phase in self.phases)
+
+    def has(self, name: str) -> bool:
+        return any(phase.name == name for phase in self.phases)
+
+    def phase(self, name: str) -> Phase:
+        """The phase of that name. Raises `KeyError` when the process has none."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(name)
+
+    def index(self, name: str) -> int:
+        return self.order.index(name)
+
+    def following(self, name: str) -> str | None:
+        """The phase after `name`; None after the last."""
+        order = self.order
+        position = order.index(name) + 1
+        return order[position] if position < len(order) else None
+
+    def earlier(self, name: str) -> tuple[Phase, ...]:
+        return self.phases[: self.index(name)]
+
+    def foundations(self, phase: Phase, artifact: Artifact) -> frozenset[str]:
+        """The `phase/artifact` names that an artifact stands on, directly or through others."""
+        if artifact.stands_on is None:
+            return frozenset(f"{before.name}/{below.name}" for before in self.earlier(phase.name) for below in before.artifacts)
+        found: set[str] = set()
+        for name in artifact.stands_on:
+            below_phase, _, below_name = name.partition("/")
+            below = self.phase(below_phase).artifact(below_name)
+            found.add(name)
+            if below is not None:
+                found |= self.foundations(self.phase(below_phase), below)
+        return frozenset(found)
+
+    def standing_on(self, phase: Phase) -> frozenset[str]:
+        """The `phase/artifact` names that any artifact of the phase stands on."""
+        found: frozenset[str] = frozenset()
+        for artifact in phase.artifacts:
+            found |= self.foundations(phase, artifact)
+        return found
+
+    def fallen_with(self, name: str) -> tuple[str, ...]:
+        """The `phase/artifact` names, in order, that stand on `name`."""
+        return tuple(f"{phase.name}/{artifact.name}" for phase, artifact in self.artifacts() if name in self.foundations(phase, artifact))
+
+    def artifacts(self) -> Iterator[tuple[Phase, Artifact]]:
+        for phase in self.phases:
+            for artifact in phase.artifacts:
+                yield phase, artifact

@@ -1,0 +1,188 @@
+"""The base of every value class: frozen, slotted, compared by content, and readable as JSON.
+
+`dataclasses` would do this as well, but importing it costs more than the whole budget of a guard call (see
+`docs/decisions/0002-records.md`), so the base is written here, in terms that a type checker still understands.
+
+A class that derives from `Record` declares its fields as annotations, in order, with defaults where it has any:
+
+    class Lease(Record):
+        holder: str
+        token: int
+        released: bool = False
+
+Fields whose values are records themselves are named so that `unpack` can rebuild them: in `nested` where the value is
+one record or a tuple of them, in `nested_maps` where it maps names to such values.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, ClassVar, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_options):
+        return lambda cls: cls
+
+
+_set = object.__setattr__
+
+_KINDS: dict[str, type] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "bytes": bytes,
+    "tuple": tuple,
+    "Mapping": dict,
+    "None": type(None),
+}
+
+
+class _RecordType(type):
+    """Turns the annotations of a class body into slots; they must be known before the class exists."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], *, kw_only: bool = False
+    ) -> _RecordType:  # `kw_only` speaks to the type checker alone: every field may be given by name
+
+        annotations = body.get("__annotations__", {})
+        own = [field for field, kind in annotations.items() if not str(kind).startswith("ClassVar")]
+        inherited = [base for base in bases if isinstance(base, _RecordType)]
+        fields = tuple(field for base in inherited for field in base.fields) + tuple(own)
+        defaults = {field: value for base in inherited for field, value in base.defaults.items()}
+        defaults |= {field: body.pop(field) for field in own if field in body}
+        kinds = {field: kind for base in inherited for field, kind in base.kinds.items()}
+        kinds |= {field: _kinds(str(annotations[field])) for field in own}
+        body.update(__slots__=tuple(own), fields=fields, defaults=defaults, kinds=kinds)
+        return super().__new__(mcs, name, bases, body)
+
+    fields: tuple[str, ...]
+    defaults: dict[str, Any]
+    kinds: dict[str, tuple[frozenset[type], frozenset[type]]]
+
+
+def _kinds(annotation: str) -> tuple[frozenset[type], frozenset[type]]:
+    """The types that an annotation admits, and those of the items where it is a tuple or a mapping; empty for any."""
+    outer, _, inner = annotation.partition("[")
+    names = [name.strip() for name in f"{outer}{inner.partition(']')[2]}".split("|")]
+    items = inner.partition("]")[0].split(",")
+    item = items[-1].strip() if outer.strip() == "Mapping" else items[0].strip()
+    known = frozenset(_KINDS[name] for name in names) if all(name in _KINDS for name in names) else frozenset[type]()
+    return known, frozenset({_KINDS[item]}) if item in ("str", "int") else frozenset()
+
+
+@dataclass_transform(frozen_default=True)
+class Record(metaclass=_RecordType):
+    """An immutable value. Equal when of one class with equal fields."""
+
+    nested: ClassVar[Mapping[str, type[Record]]] = {}
+    nested_maps: ClassVar[Mapping[str, type[Record]]] = {}
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        cls = type(self)
+        fields = cls.fields
+        if len(args) > len(fields):
+            raise TypeError(f"{cls.__name__} takes {len(fields)} fields, not {len(args)}")
+        for field, value in zip(fields, args, strict=False):
+            _set(self, field, value)
+        for field in fields[len(args) :]:
+            if field in named:
+                _set(self, field, named.pop(field))
+            elif field in cls.defaults:
+                _set(self, field, cls.defaults[field])
+            else:
+                raise TypeError(f"{cls.__name__} needs {field}")
+        if named:
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(named))}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be deleted")
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, field) == getattr(other, field) for field in type(self).fields)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, field) for field in type(self).fields)))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self).fields)
+        return f"{type(self).__name__}({inside})"
+
+    def replace(self, **changes: Any) -> Self:
+        """The same value with some fields changed."""
+        cls = type(self)
+        changed = cls.__new__(cls)
+        for field in cls.fields:
+            _set(changed, field, changes.pop(field) if field in changes else getattr(self, field))
+        if changes:
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes))}")
+        return changed
+
+    def pack(self) -> dict[str, Any]:
+        """The value as JSON: an object with a member a field; fields that hold their default are left out."""
+        defaults = type(self).defaults
+        packed = {}
+        for field in type(self).fields:
+            value = getattr(self, field)
+            if field in defaults and value == defaults[field]:
+                continue
+            packed[field] = _pack(value)
+        return packed
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> Self:
+        """The inverse of `pack`. Raises `ValueError` on unknown or missing fields and on values of another kind."""
+        if not isinstance(packed, dict):
+            raise ValueError(f"{cls.__name__} is not an object")
+        unknown = packed.keys() - set(cls.fields)
+        if unknown:
+            raise ValueError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
+        self = cls.__new__(cls)
+        for field in cls.fields:
+            if field in packed:
+                value = cls._unpack_field(field, packed[field])
+                kinds, items = cls.kinds[field]
+                if kinds and type(value) not in kinds:
+                    raise ValueError(f"{cls.__name__}.{field} is of another kind")
+                if items and value and not {type(item) for item in _items(value)} <= items:
+                    raise ValueError(f"{cls.__name__}.{field} holds items of another kind")
+                _set(self, field, value)
+            elif field in cls.defaults:
+                _set(self, field, cls.defaults[field])
+            else:
+                raise ValueError(f"{cls.__name__} needs {field}")
+        return self
+
+    @classmethod
+    def _unpack_field(cls, field: str, value: Any) -> Any:
+        if field in cls.nested_maps:
+            if not isinstance(value, dict):
+                raise ValueError(f"{cls.__name__}.{field} is not an object")
+            return {key: _unpack(item, cls.nested_maps[field]) for key, item in value.items()}
+        return _unpack(value, cls.nested.get(field))
+
+
+def _pack(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.pack()
+    if isinstance(value, (tuple, list, frozenset)):
+        return [_pack(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+    if isinstance(value, dict):
+        return {key: _pack(item) for key, item in value.items()}
+    return value
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+
+
+def _unpack(value: Any, kind: type[Record] | None) -> Any:
+    if isinstance(value, list):
+        return tuple(_unpack(item, kind) for item in value)
+    return value if kind is None or value is None else kind.unpack(value)

@@ -1,0 +1,116 @@
+"""What is true of one task now: the fold of its events, and nothing else.
+
+Deletable and rebuildable at any time. Equal histories give equal states.
+"""
+
+from __future__ import annotations
+
+from enforcer.workflow.events import Accepted, Refusal
+from enforcer.workflow.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import ClassVar
+
+OPEN, COMPLETED, ABANDONED = "open", "completed", "abandoned"
+
+
+def principal(actor: str) -> str:
+    """The part of `principal[/session]` that stays the same across sessions."""
+    return actor.partition("/")[0]
+
+
+class Lease(Record):
+    """Who holds the task by the ledger's word. Whether it still lives is the expiry file's to say."""
+
+    holder: str
+    token: int
+
+
+class Receipt(Record):
+    """Where a command's entry stands, and the digest of the request that made it."""
+
+    seq: int
+    hash: str
+    request: str
+    principal: str
+
+
+class Streak(Record):
+    """Refusals of one actor in a row. `count` are identical ones, `codes` how often each code came in a row."""
+
+    signature: str
+    count: int
+    codes: Mapping[str, int]
+    seq: int
+    hash: str
+    ts: int
+
+
+class Attestation(Record):
+    """What a principal last presented in a phase."""
+
+    phase: str
+    attempt_id: str
+    parts: Mapping[str, str]
+
+
+class TaskState(Record, kw_only=True):
+    """One task.
+
+    `accepted` maps phases to what was accepted in their current attempt; `invalidated` lists `phase/artifact` names
+    that a backtrack set aside and that were not earned again. `previous` maps `phase/artifact` to the digest accepted
+    last, in whatever attempt. `keys` holds the receipts of idempotency keys that callers chose. `coalesced` and
+    `guarded` (session → byte offset) tell what earlier entries have sealed. `seq`, `task_seq`, `head` and `ts` are of the task's last entry.
+    """
+
+    task: str
+    title: str
+    process: str
+    digest: str
+    base: str
+    phase: str
+    attempt_id: str
+    opened: str
+    status: str = OPEN
+    attempts: Mapping[str, int] = {}
+    accepted: Mapping[str, tuple[Accepted, ...]] = {}
+    invalidated: tuple[str, ...] = ()
+    previous: Mapping[str, str] = {}
+    tree: str = ""
+    commit: str = ""
+    lease: Lease | None = None
+    token: int = 0
+    implementers: tuple[str, ...] = ()
+    streaks: Mapping[str, Streak] = {}
+    last_refusal: Refusal | None = None
+    attestations: Mapping[str, Attestation] = {}
+    baselines: Mapping[str, str] = {}
+    keys: Mapping[str, Receipt] = {}
+    coalesced: int = 0
+    guarded: Mapping[str, int] = {}
+    opened_seq: int = 0
+    opened_ts: int = 0
+    progress_ts: int = 0
+    seq: int = -1
+    task_seq: int = 0
+    head: str = ""
+    ts: int = 0
+
+    nested: ClassVar[Mapping[str, type[Record]]] = {"lease": Lease, "last_refusal": Refusal}
+    nested_maps: ClassVar[Mapping[str, type[Record]]] = {
+        "accepted": Accepted,
+        "streaks": Streak,
+        "attestations": Attestation,
+        "keys": Receipt,
+    }
+
+    @property
+    def attempt(self) -> int:
+        """The number of the current attempt of the current phase, from 1."""
+        return self.attempts[self.phase]
+
+    def accepted_files(self) -> dict[str, Accepted]:
+        """What counts now, by `phase/artifact`."""
+        return {f"{phase}/{one.artifact}": one for phase, files in self.accepted.items() for one in files}
