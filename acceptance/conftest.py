@@ -6,26 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.repositories import make_repository
 from acceptance.world import World, plain_process
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(tmp_path: Path) -> World:
     """A governed project whose process asks for one short note a phase."""
     return World(tmp_path, process=plain_process()).init()
 
 
-@pytest.fixture()
+@pytest.fixture
 def bare(tmp_path: Path) -> World:
     """A project that nobody has initialized."""
     return World(tmp_path, process=plain_process())
 
 
-@pytest.fixture()
-def default(tmp_path: Path) -> World:
-    """A governed git repository under the process that ships as the default."""
+@pytest.fixture
+def repository(tmp_path: Path) -> World:
+    """A small package in a git repository, governed by the process that ships as the default."""
     made = World(tmp_path, git=True)
-    (made.root / "README.md").write_text("# A small package\n", encoding="utf-8")
-    made.git("add", "-A")
-    made.git("commit", "--quiet", "-m", "Begin")
+    make_repository(made, 1)
     return made.init()

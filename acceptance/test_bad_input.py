@@ -102,7 +102,14 @@ def test_a_process_outside_the_project(world: World, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['colour = "red"\n', "process = 1\n", "process = \n", '[lease]\nauto = "yes"\n', '[guard]\nno_task = "open"\n', "\xff"],
+    [
+        'colour = "red"\n',
+        "process = 1\n",
+        "process = \n",
+        '[lease]\nauto = "yes"\n',
+        '[guard]\nno_task = "open"\n',
+        "\xff",
+    ],
     ids=["unknown key", "wrong type", "no TOML", "lease", "guard", "no UTF-8"],
 )
 def test_malformed_settings(world: World, text: str) -> None:
@@ -235,7 +242,7 @@ def test_a_read_only_disk_answers_questions_and_takes_no_commands(world: World) 
         task.advance()
 
     assert caught.value.code
-    assert task.status()["phase"] == "SPEC"
+    assert task.status().phase == "SPEC"
     assert world.snapshot() == before
 
 

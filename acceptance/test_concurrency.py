@@ -63,7 +63,7 @@ def test_eight_processes_move_eight_tasks_a_hundred_times_each(world: World) -> 
     printed = together([start(world, MOVER, name, str(MOVES)) for name in names])
 
     lines = world.lines()
-    acknowledged = {}
+    acknowledged: dict[int, tuple[str, str]] = {}
     for name, output in zip(names, printed, strict=True):
         answers = [json.loads(line) for line in output.splitlines()]
         assert len(answers) == MOVES

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.world import ADA, BAD, GOOD, World, digest
+from acceptance.walks import Walk
+from acceptance.world import BAD, GOOD, World, digest
 
 LARGE = 1 << 30
 
@@ -30,7 +31,9 @@ def test_a_document_without_its_section_cannot_leave_the_phase(world: World) -> 
     assert world.ask("advance", "T").codes == ["evidence_invalid"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"## Findings\n\xff\xfe broken\n", b"## Findings\n\nwith a \x00 byte\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"## Findings\n\xff\xfe broken\n", b"## Findings\n\nwith a \x00 byte\n"]
+)
 def test_empty_and_undecodable_documents_are_invalid(world: World, content: bytes) -> None:
     world.given_task("T")
     world.write("T", "STRATEGIZE", content)
@@ -231,25 +234,12 @@ def test_checking_evidence_records_nothing(world: World) -> None:
     ],
     ids=["duplicate key", "nested duplicate key", "NaN", "1e999", "surrogate", "deep", "BOM", "trailing", "empty"],
 )
-def test_what_only_a_lenient_parser_reads_is_refused(default: World, text: str) -> None:
-    enforcer = default.library(ADA)
-    task = enforcer.open_task("T", title="Keep the last field")
-    walk_to_plan(default, task)
-    default.write("T", "PLAN", text, "file_map.json")
+def test_what_only_a_lenient_parser_reads_is_refused(repository: World, text: str) -> None:
+    Walk(repository, "T", seed=1).to("PLAN").write()
+    repository.write("T", "PLAN", text, "file_map.json")
 
-    reply = default.ask("advance", "T")
+    reply = repository.ask("advance", "T")
 
     assert reply.status == 1
     faults = {(refusal["code"], refusal["artifact"]) for refusal in reply.json["refusals"]}
     assert faults == {("evidence_invalid", "file_map.json")}
-
-
-def walk_to_plan(world: World, task) -> None:
-    """The default process up to PLAN, and PLAN's document."""
-    from acceptance.walks import Walk
-
-    walk = Walk(world.root, task.name, seed=1)
-    for _ in range(2):
-        walk.write(task.status())
-        task.advance().require()
-    walk.write(task.status())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.world import ADA, BAD, BOB, World
+from acceptance.world import ADA, BAD, BOB, Reply, World
 
 Given = Callable[[World], None]
 
@@ -44,6 +44,12 @@ COMMANDS = {
 }
 
 
+def receipt(reply: Reply) -> dict[str, object]:
+    """The answer itself, without what an answer shows of the task as it stands by then."""
+    members = ("ok", "task", "from", "to", "seq", "hash", "refusals")
+    return {"status": reply.status, **{name: reply.json.get(name) for name in members}}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_same_key_returns_the_first_receipt_and_changes_nothing(world: World, name: str) -> None:
     given, command = COMMANDS[name]
@@ -55,7 +61,7 @@ def test_the_same_key_returns_the_first_receipt_and_changes_nothing(world: World
 
     again = world.ask(*command, "--key", "k-1")
 
-    assert (again.status, again.json) == (first.status, first.json)
+    assert receipt(again) == receipt(first)
     assert again.json["seq"] is not None
     assert world.lines() == before
 
@@ -64,9 +70,9 @@ def test_the_first_receipt_stands_though_the_world_has_moved_on(world: World) ->
     world.given_task("T")
     refused = world.ask("advance", "T", "--key", "k-1")
     world.write("T", "STRATEGIZE")
-    world.ask("advance", "T", "--key", "k-2").json
+    assert world.ask("advance", "T", "--key", "k-2").status == 0
 
-    assert world.ask("advance", "T", "--key", "k-1").json == refused.json
+    assert receipt(world.ask("advance", "T", "--key", "k-1")) == receipt(refused)
     assert world.status()["phase"] == "SPEC"
 
 
@@ -88,7 +94,7 @@ def test_a_key_survives_a_restart(world: World) -> None:
 
     again = world.run("advance", "T", "--key", "k-1")
 
-    assert (again.status, again.json) == (first.status, first.json)
+    assert receipt(again) == receipt(first)
     assert world.status()["phase"] == "SPEC"
 
 

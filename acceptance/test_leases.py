@@ -204,7 +204,9 @@ def test_a_lease_block_on_a_held_task_is_refused(world: World) -> None:
     assert codes(caught.value) == {"lease_held"}
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", b'{"token": 99}', b"\xff" * 64], ids=["empty", "text", "json", "bytes"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"garbage", b'{"token": 99}', b"\xff" * 64], ids=["empty", "text", "json", "bytes"]
+)
 def test_a_forged_expiry_file_revives_no_old_token(world: World, damage: bytes) -> None:
     clock = ManualClock()
     ada = world.given_task("T", clock=clock)

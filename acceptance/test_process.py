@@ -73,7 +73,7 @@ def test_adopting_needs_a_reason_and_an_approver(world: World, left_out: str) ->
 
 
 def test_what_a_rule_would_have_refused_is_recorded_where_it_only_observes(world: World) -> None:
-    text = plain_process().replace('artifact = "note.md"\n', 'artifact = "note.md"\nmode = "observe"\n')
+    text = plain_process().replace("words = 3 }", 'words = 3, mode = "observe" }')
     (world.root / "process.toml").write_text(text, encoding="utf-8")
     world.given_task("T")
     world.write("T", "STRATEGIZE", BAD)
@@ -89,12 +89,12 @@ def test_what_a_rule_would_have_refused_is_recorded_where_it_only_observes(world
         plain_process() + '\nunknown = "key"\n',
         plain_process().replace('format = "markdown"', 'format = "markdown"\ncolour = "red"', 1),
         plain_process().replace('kind = "sections"', 'kind = "no_such_rule"', 1),
-        plain_process().replace('artifact = "note.md"', 'artifact = "other.md"', 1),
+        plain_process().replace("spec-sections", "plan-sections", 1),
         plain_process().replace('name = "SPEC"', 'name = "STRATEGIZE"', 1),
         plain_process().replace('name = "note.md"', 'name = "../note.md"', 1),
         'name = "empty"\n',
         "name = \n",
-        "[[phase]]\n",
+        "[[phases]]\n",
         "",
         "\x00",
     ],
@@ -102,7 +102,7 @@ def test_what_a_rule_would_have_refused_is_recorded_where_it_only_observes(world
         "key below the last table",
         "unknown key",
         "unknown rule",
-        "rule of no artifact",
+        "rule id twice",
         "phase twice",
         "path",
         "no phase",

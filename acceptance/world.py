@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from acceptance.model import PHASES, STRICT
 from enforcer import Enforcer
+from enforcer.ports import SystemDisk
 
 ADA, BOB = "ada", "bob"
 SECOND = 1_000_000
@@ -45,20 +49,15 @@ def plain_process(name: str = "plain", *, section: str = "Findings", drift: tupl
     lines = [f'name = "{name}"', ""]
     for phase in PHASES:
         lines += [
-            "[[phase]]",
+            "[[phases]]",
             f'name = "{phase}"',
             f"tools = {json.dumps(TOOLS.get(phase, []))}",
             f'drift = "{"enforce" if phase in drift else "observe"}"',
             "",
-            "[[phase.artifact]]",
+            "[[phases.artifacts]]",
             'name = "note.md"',
             'format = "markdown"',
-            "",
-            "[[phase.rule]]",
-            'id = "note.sections"',
-            'kind = "sections"',
-            'artifact = "note.md"',
-            f'params = {{ sections = ["{section}"] }}',
+            f'rules = [{{ id = "{phase.lower()}-sections", kind = "sections", headings = ["{section}"], words = 3 }}]',
             "",
         ]
     return "\n".join(lines)
@@ -80,6 +79,16 @@ class ManualClock:
     def passing(self, seconds: float) -> None:
         self.wall += int(seconds * SECOND)
         self.elapsed += int(seconds * SECOND)
+
+
+class QuickDisk(SystemDisk):
+    """The real disk without its waits: for histories that never lose power."""
+
+    def datasync(self, fd: int) -> None: ...
+
+    def sync(self, fd: int) -> None: ...
+
+    def sync_folder(self, path: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -109,12 +118,19 @@ class World:
     def __init__(self, base: Path, *, process: str | None = None, git: bool = False) -> None:
         self.root = base / "project"
         self.home = base / "home"
-        self.root.mkdir(parents=True)
-        self.home.mkdir()
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(exist_ok=True)
         if git:
             self.git("init", "--quiet", "--initial-branch=main")
         if process is not None:
             (self.root / "process.toml").write_text(process, encoding="utf-8")
+
+    @classmethod
+    def at(cls, root: Path, home: Path) -> World:
+        """The same user in another folder, a linked worktree for example."""
+        world = cls.__new__(cls)
+        world.root, world.home = root, home
+        return world
 
     @property
     def environment(self) -> dict[str, str]:
@@ -123,36 +139,35 @@ class World:
 
     def init(self) -> World:
         """Make the project governed; with a process file of its own where the world has one."""
-        reply = self.ask("init", actor=None)
+        own = ("--process", "process.toml") if (self.root / "process.toml").exists() else ()
+        reply = self.ask("init", *own, actor=None)
         assert reply.status == 0, reply
-        if (self.root / "process.toml").exists():
-            self.choose_process("process.toml")
         return self
-
-    def choose_process(self, process: str) -> None:
-        """Set `process` in `enforcer.toml`, as an operator would by hand."""
-        settings = self.root / "enforcer.toml"
-        lines = [f'process = "{process}"']
-        lines += [line for line in settings.read_text(encoding="utf-8").splitlines() if not line.startswith("process")]
-        settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def ask(self, *args: str, actor: str | None = ADA, stdin: str = "", text: bool = False) -> Reply:
         """Run the command in this process: the same code as in a process of its own, without its start."""
-        from click.testing import CliRunner
+        from enforcer.surfaces.cli import main
 
-        from enforcer.surfaces import cli
-
-        with self._environment():
-            result = CliRunner().invoke(cli.main, self._arguments(args, actor, text), input=stdin, prog_name="enforcer")
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Reply(result.exit_code, result.stdout, result.stderr)
+        with self._environment(), CliRunner().isolation(input=stdin) as (out, err, _):
+            try:
+                main(self._arguments(args, actor, text))
+            except SystemExit as end:
+                status = end.code
+            out_bytes, err_bytes = out.getvalue(), err.getvalue()
+        assert isinstance(status, int)
+        return Reply(status, out_bytes.decode(), err_bytes.decode())
 
     def run(self, *args: str, actor: str | None = ADA, stdin: str = "", text: bool = False) -> Reply:
         """Run the command in a process of its own."""
         argv = [sys.executable, "-m", "enforcer", *self._arguments(args, actor, text)]
         done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, env=self.process_environment(), cwd=self.root, check=False
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self.process_environment(),
+            cwd=self.root,
+            check=False,
         )
         return Reply(done.returncode, done.stdout, done.stderr)
 
@@ -166,7 +181,7 @@ class World:
     def library(self, actor: str = ADA, **ports: Any) -> Enforcer:
         """The library as a worker opens it; `ports` are a clock, disk or entropy of the test's own."""
         with self._environment():
-            return Enforcer.open(str(self.root), actor=actor, **ports)
+            return Enforcer.open(root=str(self.root), actor=actor, environ=dict(os.environ), **ports)
 
     def git(self, *args: str) -> str:
         environment = {**os.environ, **GIT}
@@ -185,6 +200,11 @@ class World:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
+
+    def edit(self, task: str, phase: str, name: str, **changes: Any) -> None:
+        """Change members of a JSON document of evidence."""
+        path = self.evidence(task, phase, name)
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}), encoding="utf-8")
 
     # Given
 
@@ -216,9 +236,7 @@ class World:
         """The `event` objects of the ledger, of one type (without its prefix) and one task if so asked."""
         found = [json.loads(line)["event"] for line in self.lines()]
         return [
-            event
-            for event in found
-            if event["type"].endswith(kind) and (task is None or event.get("subject") == task)
+            event for event in found if event["type"].endswith(kind) and (task is None or event.get("subject") == task)
         ]
 
     def guard(self, task: str, tool: str, session: str = "s1", call: str = "c1", **given: Any) -> Reply:
@@ -234,6 +252,10 @@ class World:
                 if ".git" not in path.relative_to(top).parts:
                     found[str(path)] = _content(path)
         return found
+
+    def forget_caches(self) -> None:
+        """Delete what can be rebuilt, as anybody may at any time."""
+        shutil.rmtree(self.root / "state" / "ledger" / ".cache", ignore_errors=True)
 
     def metrics(self) -> dict[str, int]:
         """The counters as the telemetry follower reports them, summed over their attributes."""
@@ -264,7 +286,7 @@ class World:
             os.environ.update(before)
 
 
-WRITING = frozenset("open advance backtrack abandon run evidence lease attest baseline process guard".split())
+WRITING = ("open", "advance", "backtrack", "abandon", "evidence", "lease", "attest", "baseline", "process", "guard")
 
 
 def metric_sums(path: Path) -> dict[str, int]:
@@ -272,11 +294,14 @@ def metric_sums(path: Path) -> dict[str, int]:
     values: dict[str, int] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         for resource in json.loads(line)["resourceMetrics"]:
-            for scope in resource["scopeMetrics"]:
-                for metric in scope["metrics"]:
-                    points = next(metric[kind]["dataPoints"] for kind in ("sum", "gauge", "histogram") if kind in metric)
-                    values[metric["name"]] = sum(int(p.get("asInt", p.get("asDouble", p.get("count", 0)))) for p in points)
+            for metric in (metric for scope in resource["scopeMetrics"] for metric in scope["metrics"]):
+                kind = next(kind for kind in ("sum", "gauge", "histogram") if kind in metric)
+                values[metric["name"]] = sum(_value(point) for point in metric[kind]["dataPoints"])
     return values
+
+
+def _value(point: Mapping[str, Any]) -> int:
+    return int(point.get("asInt", point.get("asDouble", point.get("count", 0))))
 
 
 def digest(content: str | bytes) -> str:

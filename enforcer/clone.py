@@ -136,10 +136,7 @@ def _unquote(value: str) -> str:
 
 
 def _read_pointer(path: str) -> str:
-    text = _read(path).rstrip("\r\n")
-    if not text:
-        _refuse(path, "is empty")
-    return text
+    return _read(path).rstrip("\r\n")
 
 
 def _read(path: str) -> str:
@@ -151,7 +148,7 @@ def _read(path: str) -> str:
             data = file.read(_LIMIT + 1)
     except OSError as error:
         _refuse(path, f"cannot be read: {error.strerror}")
-    if len(data) > _LIMIT or b"\0" in data:
+    if len(data) > _LIMIT:
         _refuse(path, "is not one that git wrote")
     return os.fsdecode(data)
 

@@ -37,7 +37,7 @@ from enforcer.workflow.state import OPEN, principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Protocol
 
     from enforcer.ledger.entry import Entry
@@ -69,11 +69,12 @@ if TYPE_CHECKING:
         """Reads and judges a phase's evidence. See `evidence.judge`."""
 
         def observe(self, state: TaskState, process: Process, actor: str) -> Reading: ...
+        def keep(self) -> None: ...
 
     class Objects(Protocol):
         """Durable copies by digest. See `evidence.objects`."""
 
-        def put_many(self, contents: list[bytes]) -> list[str]: ...
+        def put_many(self, many: Iterable[bytes]) -> tuple[str, ...]: ...
 
     class Margins(Protocol):
         """Lines beside the ledger. See `ledger.margins`."""
@@ -159,6 +160,7 @@ class Gate:
             self.store.catch_up()
         self.store.sync()
         self.store.save_caches()
+        self._observer.keep()
         return outcome
 
     def preview(self, task: str, command: Command, *, actor: str) -> tuple[Event | None, TaskState]:
@@ -233,7 +235,7 @@ class Gate:
         state = self.store.task(call.task)
         if state is not None and coalesces(state, event, self._clock.now()):
             return self._coalesce(event, state, call)
-        key = call.key or GENERATED_KEY + call.fresh_id[:32]
+        key = call.key or GENERATED_KEY + call.fresh_id[32:]
         data = format_event(event, task=call.task, key=key, source=self.store.identity.origin)
         self._sign_of_life(event, state, call)
         place = self.store.append(event, data, task=call.task, key=key)

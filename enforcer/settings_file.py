@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from enforcer.errors import RequestError
-from enforcer.settings import MAX_TTL_SECONDS, Settings
+from enforcer.settings import MAX_SIZE, MAX_TTL_SECONDS, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def parse(data: bytes, path: str) -> Settings:
     Raises `RequestError` `bad_settings` with every fault: by line and column where the file is no TOML, by dotted key
     where its content is not what settings are.
     """
+    if len(data) > MAX_SIZE:
+        _refuse(f"more than {MAX_SIZE} bytes", path)
     document = _read_toml(data, path)
     try:
         file = _File.model_validate(document)
@@ -97,7 +99,13 @@ def _read_toml(data: bytes, path: str) -> dict[str, Any]:
     except RecursionError:
         _refuse("nested too deeply", path)
     except ValueError as error:
-        _refuse(f"no TOML: {error}", path)
+        _refuse(f"no TOML: {str(error).replace('end of document', _end(data.decode()))}", path)
+
+
+def _end(text: str) -> str:
+    """The position behind the last character, which the parser calls the end of the document."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return f"line {len(lines)}, column {len(lines[-1]) + 1}"
 
 
 def _describe(fault: Any) -> str:

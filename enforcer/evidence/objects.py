@@ -49,13 +49,13 @@ class Objects:
         """Store `data`; its digest. When this returns, the object is on stable storage."""
         return self.put_many((data,))[0]
 
-    def put_many(self, many: Iterable[bytes]) -> tuple[str, ...]:
-        """Store all of `many`; their digests in the same order. All are on stable storage when this returns.
+    def put_many(self, contents: Iterable[bytes]) -> list[str]:
+        """Store all of `contents`; their digests in the same order. All are on stable storage when this returns.
 
         Bytes found under a name are compared, and replaced if they are not the object. Raises `UnavailableError`
         (`objects_unwritable`) when the disk refuses; some of the objects may then be stored, none is said to be.
         """
-        named = [(hashlib.sha256(data).hexdigest(), data) for data in many]
+        named = [(hashlib.sha256(data).hexdigest(), data) for data in contents]
         missing = {digest: data for digest, data in named if digest not in self._durable}
         if missing:
             try:
@@ -66,7 +66,7 @@ class Objects:
                 raise self._failed("objects_unwritable", "store objects", self._root, error) from error
             self._durable.update(missing)
             self._doubted.difference_update(missing)
-        return tuple(digest for digest, _ in named)
+        return [digest for digest, _ in named]
 
     def get(self, digest: str) -> bytes:
         """The bytes of an object, proven to be the ones named.

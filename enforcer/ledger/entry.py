@@ -25,7 +25,7 @@ from hashlib import sha256
 from enforcer.ledger.codec import JsonFault, canonical, parse_line
 from enforcer.workflow import events
 from enforcer.workflow.evolve import Place
-from enforcer.workflow.record import Record
+from enforcer.workflow.record import Record, UnknownField
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ NO_TASK = "-"
 
 _MEMBERS = {"event", "prev", "seq", "task_prev", "task_seq", "ts", "v"}
 _EVENT_MEMBERS = {"data", "id", "source", "specversion", "type"}
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
 class BadLine(ValueError):
@@ -104,48 +105,79 @@ def format_leaf(event: bytes, *, prev: str, seq: int, task_prev: str | None, tas
 
 def parse_leaf(leaf: bytes) -> Entry:
     """Read a line strictly: raises `BadLine` unless it is exactly what this format would have written."""
+    return entry_of(parse_frame(leaf), leaf)
+
+
+def parse_frame(leaf: bytes) -> dict[str, Any]:
+    """The members of a line, all of this format but for what the event says, which is not looked at. Raises `BadLine`.
+
+    A line whose event is of a later release has its place in the chains nevertheless.
+    """
     try:
         line = parse_line(leaf)
     except JsonFault as fault:
         raise BadLine("malformed", fault.message) from None
     if not isinstance(line, dict) or "v" not in line:
         raise BadLine("malformed", "the line is not an object with a version")
-    if line["v"] != VERSION or isinstance(line["v"], bool):
-        raise BadLine("unknown_version", f"the line has version {line['v']!r}; this release reads {VERSION}")
+    if type(line["v"]) is not int:
+        raise BadLine("malformed", "the version of the line is not a number")
+    if line["v"] != VERSION:
+        raise BadLine("unknown_version", f"the line has version {line['v']}; this release reads {VERSION}")
     if line.keys() != _MEMBERS:
-        raise BadLine("malformed", f"the members are {', '.join(sorted(line))}")
+        raise BadLine("malformed", f"the members are {', '.join(sorted(line))}"[:200])
     if canonical(line) != leaf:
         raise BadLine("not_canonical", "the bytes are not in canonical form")
-    return _entry(line, leaf)
+    _check_place(line, _check_envelope(line["event"]))
+    return line
 
 
-def _entry(line: dict[str, Any], leaf: bytes) -> Entry:
-    event, task, key = _read_event(line["event"])
+def entry_of(line: dict[str, Any], leaf: bytes) -> Entry:
+    """The entry of a line that `parse_frame` has read. Raises `BadLine` for an event that cannot be read."""
+    envelope = line["event"]
+    task = envelope.get("subject")
+    key = envelope["id"].partition("/")[2]
+    event = _read_event(envelope["type"], envelope["data"])
+    seq, ts, prev = line["seq"], line["ts"], line["prev"]
+    return Entry(
+        seq, ts, task, line["task_seq"], prev, line["task_prev"], key, envelope["source"], event, leaf_hash(leaf)
+    )
+
+
+def _check_place(line: dict[str, Any], task: str | None) -> None:
     numbers = (line["seq"], line["ts"], *((line["task_seq"],) if task is not None else ()))
     texts = (line["prev"], *((line["task_prev"],) if line["task_prev"] is not None else ()))
     if not all(type(number) is int and number >= 0 for number in numbers) or not all(_is_hash(text) for text in texts):
         raise BadLine("malformed", "a number or hash is not of its kind")
     if task is None and (line["task_seq"], line["task_prev"]) != (None, None):
         raise BadLine("malformed", "a line without a task has a place in a task")
-    source = line["event"]["source"]
-    return Entry(
-        line["seq"], line["ts"], task, line["task_seq"], line["prev"], line["task_prev"], key, source, event, leaf_hash(leaf)
-    )
 
 
-def _read_event(envelope: Any) -> tuple[Event, str | None, str]:
+def _check_envelope(envelope: Any) -> str | None:
+    """The task that a CloudEvents object names."""
     if not isinstance(envelope, dict) or envelope.keys() - {"subject"} != _EVENT_MEMBERS:
         raise BadLine("malformed", "the event is not a CloudEvents object of this format")
     if envelope["specversion"] != "1.0" or not isinstance(envelope["data"], dict):
         raise BadLine("malformed", "the event is not of CloudEvents 1.0 with an object as data")
-    task = envelope.get("subject")
-    name, _, key = str(envelope["id"]).partition("/")
-    if name != (NO_TASK if task is None else task) or not key:
+    if not all(type(text) is str for member, text in envelope.items() if member != "data"):
+        raise BadLine("malformed", "a member of the event is not text")
+    task: str | None = envelope.get("subject")
+    name, _, key = envelope["id"].partition("/")
+    # Both become names of files elsewhere, so nothing else than these characters may ever come out of a ledger.
+    if not 0 < len(key) <= 64 or not _NAME.issuperset(key) or name != (NO_TASK if task is None else task):
         raise BadLine("malformed", "the event's id does not name its task and key")
+    if task is not None and (not 0 < len(task) <= 64 or not _NAME.issuperset(task) or task[0] in "._-"):
+        raise BadLine("malformed", "the event's subject is not a name for a task")
+    return task
+
+
+def _read_event(type_name: str, data: dict[str, Any]) -> Event:
     try:
-        return events.parse(str(envelope["type"]), envelope["data"]), task, key
-    except (ValueError, TypeError, AttributeError) as error:
+        return events.parse(type_name, data)
+    except UnknownField as error:
         raise BadLine("unknown_event", str(error)) from None
+    except (ValueError, TypeError, AttributeError) as error:
+        known = type_name.removeprefix(events.PREFIX) in events.EVENTS and type_name.startswith(events.PREFIX)
+        raise BadLine("malformed" if known else "unknown_event", str(error)) from None
 
 
 def _is_hash(text: object) -> bool:

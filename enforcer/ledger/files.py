@@ -11,6 +11,7 @@ The commit point is the one `append` of a whole line under the lock. A line is a
 from __future__ import annotations
 
 import os
+from _thread import RLock
 from contextlib import contextmanager
 
 from enforcer.errors import DamagedError, InternalError, RequestError, UnavailableError
@@ -61,6 +62,7 @@ class FileLedger:
         self._writable = False
         self._poisoned = ""
         self._held = False
+        self._mutex = RLock()  # `flock` binds a descriptor, not a thread: threads of one process need this besides.
         self._snapshot = self._trusted_snapshot()
         header = self._snapshot.header if self._snapshot else None
         head = Head(header.size, header.hash, header.ts) if header else Head(0, self.identity.genesis, 0)
@@ -76,6 +78,10 @@ class FileLedger:
         return self._fold.head
 
     def catch_up(self) -> None:
+        with self._mutex:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
         self._healthy()
         end = self._disk.size(self._open())
         if end < self._end:
@@ -136,19 +142,20 @@ class FileLedger:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        self._healthy()
-        self._open_for_writing()
-        self._disk.lock(self._lock_fd)
-        try:
-            self.catch_up()
-            torn = self._disk.size(self._fd) - self._end
-            if torn:
-                raise self._damaged("ledger_torn", self._end, f"{torn} bytes follow the last complete line")
-            self._held = True
-            yield
-        finally:
-            self._held = False
-            self._disk.unlock(self._lock_fd)
+        with self._mutex:
+            self._healthy()
+            self._open_for_writing()
+            self._disk.lock(self._lock_fd)
+            try:
+                self._catch_up()
+                torn = self._disk.size(self._fd) - self._end
+                if torn:
+                    raise self._damaged("ledger_torn", self._end, f"{torn} bytes follow the last complete line")
+                self._held = True
+                yield
+            finally:
+                self._held = False
+                self._disk.unlock(self._lock_fd)
 
     def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
         if not self._held:
@@ -165,12 +172,14 @@ class FileLedger:
         return self._fold.take_own(leaf, event, task=task, key=key, ts=ts)
 
     def sync(self) -> None:
-        self._healthy()
-        if self._synced >= self._end:
-            return
-        end = self._end
+        with self._mutex:
+            self._healthy()
+            end = self._end
+            if self._synced >= end:
+                return
+            fd = self._open_for_writing()
         try:
-            self._disk.datasync(self._open_for_writing())
+            self._disk.datasync(fd)
         except OSError as error:
             self._poisoned = f"a sync failed: {error.strerror}"
             raise self._unavailable("sync_failed", self._poisoned) from error
@@ -178,8 +187,11 @@ class FileLedger:
 
     def save_caches(self) -> None:
         """Write a snapshot when enough has happened since the last one. Its failure is of no consequence."""
-        if self._key is None or self.head.size - self._snapshot_size < SNAPSHOT_EVERY:
-            return
+        with self._mutex:
+            if self._key is not None and self.head.size - self._snapshot_size >= SNAPSHOT_EVERY:
+                self._save_snapshot(self._key)
+
+    def _save_snapshot(self, key: bytes) -> None:
         header = Header(
             self.identity.id, self.head.size, self.head.hash, self.head.ts, FIRST_SEGMENT, self._last, self._end
         )
@@ -187,7 +199,7 @@ class FileLedger:
         try:
             self._disk.make_folder(f"{self._folder}/.cache")
             save_snapshot(
-                self._cache, header, tasks, count=len(tasks), key=self._key, disk=self._disk, entropy=self._entropy
+                self._cache, header, tasks, count=len(tasks), key=key, disk=self._disk, entropy=self._entropy
             )
         except OSError:
             return

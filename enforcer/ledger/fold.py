@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from enforcer.ledger.entry import MAX_LEAF, BadLine, Entry, format_leaf, leaf_hash, parse_leaf
 from enforcer.workflow.evolve import Place, evolve
-from enforcer.workflow.legality import structure
 from enforcer.workflow.record import Record
+from enforcer.workflow.structure import outside, structure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ class Fold:
         """Take in the next line. Raises `BadLine` and changes nothing unless it continues this very history."""
         entry = parse_leaf(leaf)
         self._check(entry)
+        state = self.task(entry.task) if entry.task is not None else None
+        for fault in outside(entry.event) if entry.task is None else structure(state, entry.event):
+            raise BadLine("illegal", fault)
         if entry.task is not None:
-            state = self.task(entry.task)
-            for fault in structure(state, entry.event):
-                raise BadLine("illegal", fault)
             self.tasks[entry.task] = evolve(state, entry.event, entry.place)
         self.head = Head(entry.seq + 1, entry.hash, entry.ts)
         return entry

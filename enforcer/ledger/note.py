@@ -30,7 +30,7 @@ _D = -121665 * pow(121666, -1, _P) % _P
 
 # The y coordinates of the eight points whose order divides 8; x and -x share a y. Under such a key one signature holds
 # for many messages, so it vouches for nothing.
-_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _LOW_ORDER = frozenset({0, 1, _P - 1, _ORDER_8, _P - _ORDER_8})
 
 

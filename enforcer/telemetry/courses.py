@@ -42,7 +42,8 @@ class Course(Record, kw_only=True):
     """An open task as its last entry left it.
 
     `opened` is the leaf hash of its first entry; `since` the time of its last transition and `judged` that of the last
-    judging of VERIFY, in UTC microseconds; `violated`: a process violation of it was refused.
+    judging of VERIFY, in UTC microseconds; `violated`: a process violation of it was refused; `coalesced` is how many
+    refusals without an entry its entries have told of.
     """
 
     nested_maps: ClassVar[Mapping[str, type[Record]]] = {"streaks": Streak}
@@ -53,6 +54,7 @@ class Course(Record, kw_only=True):
     attempts: Mapping[str, int]
     judged: int = 0
     violated: bool = False
+    coalesced: int = 0
     streaks: Mapping[str, Streak] = {}
 
 
@@ -102,7 +104,8 @@ def follow(course: Course | None, entry: Entry, series: tuple[Series, ...] = ())
         )
     if course is None or closes(event):
         return None
-    course = course.replace(streaks=_streaks(course, event, series))
+    coalesced = course.coalesced + (event.notes.coalesced if event.notes is not None else 0)
+    course = course.replace(streaks=_streaks(course, event, series), coalesced=coalesced)
     if event.refused:
         judged = entry.ts if judges_verify(event) else course.judged
         return course.replace(judged=judged, violated=course.violated or violates(event))

@@ -1,14 +1,14 @@
 """An entry of the ledger as spans: what happened, when, for how long, and whether it was a "no".
 
-| span | for | from, to |
-|---|---|---|
-| `agent.state.transition` | a task opened, a phase left in either direction, a task abandoned | the transition before, this one |
-| `agent.verify` | an answer about the evidence of VERIFY, yes or no | the answer before or the entry of the phase, this one |
-| `process.violation` | every refusal | the moment of it |
+    agent.state.transition   a task opened, a phase left in either direction, a task abandoned;
+                             from the transition before to this one, so that a phase's time can be seen
+    agent.verify             an answer about the evidence of VERIFY, yes or no;
+                             from the answer before, or the entry of the phase, to this one
+    process.violation        every refusal; a moment
 
 All spans of a task are one trace, below the span of its opening. Times are the ledger's, never those of the telling.
-Free text (reasons, messages, titles, commands) stays on the ledger: spans leave the machine more easily, and the seq and
-hash that each carries lead to it. Span attributes are listed in `docs/telemetry.md`.
+Free text (reasons, messages, titles, commands, paths) stays on the ledger: spans leave the machine more easily, and the
+seq and hash that each of them carries lead back to it. `docs/telemetry.md` lists the attributes.
 """
 
 from __future__ import annotations

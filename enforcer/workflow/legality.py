@@ -1,105 +1,340 @@
 """Whether an event could have been decided: what a verifier asks of history, from the facts that each event carries.
 
-The gate never writes what is listed here; somebody who edits the ledger may. `structure` needs the state alone and is
-asked of every line that is read; `legality` needs the process in force and is asked by `enforcer verify`.
+`structure` has been asked before. What is asked here is told by the state and, where it is known, by the process in
+force. Whatever depended on the world outside (an expiry, a file, a repository) cannot be asked again and is not.
 """
 
 from __future__ import annotations
 
 from enforcer.workflow import events
-from enforcer.workflow.process import OBSERVED
-from enforcer.workflow.state import OPEN
+from enforcer.workflow.decide import (
+    ATTESTATION,
+    COALESCE_US,
+    ESCALATE_AT,
+    EVIDENCE,
+    LEASE,
+    ORDER,
+    PARTS,
+    TASK,
+    coalesces,
+    drift,
+)
+from enforcer.workflow.evolve import baseline_name, codes_in_a_row
+from enforcer.workflow.process import ENFORCE, OBSERVED, OFF
+from enforcer.workflow.state import OPEN, principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Container, Iterator
+    from typing import Any
 
     from enforcer.workflow.events import Event
-    from enforcer.workflow.process import Process
+    from enforcer.workflow.process import Phase, Process
     from enforcer.workflow.state import TaskState
 
-_AFTER_CLOSE = (events.CommandRefused, events.ToolRefused, events.EvidenceRestored)
+# Where each command can be refused. A command that is not here is of a later release, and is not asked about.
+_STAGES: dict[str, tuple[str, ...]] = {
+    "open": (TASK,),
+    "advance": (TASK, ORDER, LEASE, ATTESTATION, EVIDENCE),
+    "backtrack": (TASK, ORDER, LEASE),
+    "abandon": (TASK, LEASE),
+    "lease claim": (TASK, LEASE),
+    "lease renew": (TASK, LEASE),
+    "lease release": (LEASE,),
+    "attest": (TASK, LEASE, ATTESTATION),
+    "baseline accept": (TASK,),
+    "process adopt": (TASK,),
+}
 
 
-def structure(state: TaskState | None, event: Event) -> Iterator[str]:
-    """What no history can hold, whatever the process says."""
-    if state is None or isinstance(event, events.TaskOpened):
-        if state is not None:
-            yield "the task is opened a second time"
-        elif not isinstance(event, events.TaskOpened):
-            yield "the task was never opened"
-        return
-    if state.status != OPEN and not isinstance(event, _AFTER_CLOSE):
-        yield f"the task was {state.status} before"
-    if isinstance(event, events.PhaseAdvanced | events.PhaseBacktracked):
-        if event.start != state.phase:
-            yield f"it leaves {event.start}, but the task stood in {state.phase}"
-        if event.attempt_id == state.attempt_id:
-            yield "the new attempt has the id of the old one"
-    yield from _tokens(state, event)
+def legality(
+    state: TaskState | None, event: Event, process: Process | None, *, ts: int, attempts: Container[str] = ()
+) -> Iterator[str]:
+    """Why `event`, written at `ts`, could not have been decided in `state`.
 
-
-def _tokens(state: TaskState, event: Event) -> Iterator[str]:
-    claim = _claim(event)
-    if claim is not None:
-        holder, token = claim
-        if token != state.token + 1:
-            yield f"the lease is claimed with token {token}, and {state.token + 1} was next"
-        if holder != event.actor:
-            yield f"{event.actor} claims a lease for {holder}"
-    if isinstance(event, events.LeaseReleased) and (state.lease is None or (state.lease.holder, state.lease.token) != (event.holder, event.token)):
-        yield "it releases a lease that was not held"
-    if isinstance(event, events.LeaseReleased) and event.holder != event.actor and not event.forced:
-        yield f"{event.actor} releases the lease of {event.holder} without force"
-    if isinstance(event, events.WorkEvent) and _acts(event) and claim is None:
-        if state.lease is None or state.lease.token != event.token or state.lease.holder != event.actor:
-            yield f"{event.actor} acts with token {event.token}, which is not the newest token of its own lease"
-
-
-def _acts(event: events.WorkEvent) -> bool:
-    """Whether the event needs the lease: a command refused before or at the lease stage does not."""
-    return not isinstance(event, events.CommandRefused) or event.stage in ("attestation", "evidence")
-
-
-def _claim(event: Event) -> tuple[str, int] | None:
-    if isinstance(event, events.LeaseClaimed | events.LeaseTakenOver):
-        return event.holder, event.token
-    if isinstance(event, events.WorkEvent) and event.lease is not None:
-        return event.lease.holder, event.lease.token
-    return None
-
-
-def legality(state: TaskState | None, event: Event, process: Process) -> Iterator[str]:
-    """What the process in force does not allow. `process` is the task's stored one; for an opening, the one it names."""
+    `process` is the one in force (for an opening, the one it names); where None, only what holds under every process
+    is asked. `attempts` are the ids of the task's attempts so far.
+    """
     if isinstance(event, events.TaskOpened):
-        if event.phase != process.order[0]:
-            yield f"the task opens in {event.phase}, and the process begins with {process.order[0]}"
-    elif state is None:
+        yield from _attempt(event.attempt_id, attempts)
+        if process is not None and process.order[:1] != (event.phase,):
+            yield f"the task opens in {event.phase}, and the process does not begin with it"
+    if state is None or isinstance(event, events.TaskOpened | events.LedgerCreated):
         return
-    elif isinstance(event, events.PhaseAdvanced):
-        yield from _advance(state, event, process)
-    elif isinstance(event, events.PhaseBacktracked):
-        if not process.has(event.to) or process.index(event.to) >= process.index(state.phase):
-            yield f"it goes back to {event.to}, which is not before {state.phase}"
-        if not event.reason.strip():
-            yield "it goes back without a reason"
-    elif isinstance(event, events.ProcessAdopted):
-        if event.previous != state.digest:
-            yield "it replaces a process that was not in force"
+    yield from _notes(state, event)
+    yield from _claim(state, event)
+    yield from _refusal(state, event, ts)
+    if isinstance(event, events.PhaseAdvanced | events.PhaseBacktracked) and not getattr(event, "completed", False):
+        yield from _attempt(event.attempt_id, attempts)
+    if type(event) in _BY_STATE:
+        yield from _BY_STATE[type(event)](state, event)
+    if process is None or type(event) not in _BY_PROCESS:
+        return
+    if process.has(state.phase):
+        yield from _BY_PROCESS[type(event)](state, event, process)
+    else:
+        yield f"the task stands in {state.phase}, which its process does not have"
+
+
+def adoption(state: TaskState, process: Process, adopted: Process) -> Iterator[str]:
+    """Why `adopted` could not take the place of `process`: it keeps the phases that the task has been through."""
+    walked = process.order[: process.index(state.phase) + 1] if process.has(state.phase) else (state.phase,)
+    if adopted.order[: len(walked)] != walked:
+        yield f"the process adopted does not begin with {', '.join(walked)}, which the task has been through"
+
+
+# What every event carries --------------------------------------------------------------------------------------------
+
+
+def _attempt(attempt_id: str, attempts: Container[str]) -> Iterator[str]:
+    if len(attempt_id) != 32 or not set(attempt_id) <= set("0123456789abcdef"):
+        yield f"{attempt_id!a} is not the id of an attempt"
+    elif attempt_id in attempts:
+        yield f"the attempt {attempt_id} was another attempt of the task before"
+
+
+def _notes(state: TaskState, event: Event) -> Iterator[str]:
+    """Seals continue where the last ones ended: no line beside the ledger is left out or counted twice."""
+    if event.notes is None:
+        return
+    if event.notes.coalesced < 0:
+        yield "it takes back refusals that were counted before"
+    for seal in event.notes.guard:
+        start = state.guarded.get(seal.session, 0)
+        if seal.start != start:
+            yield f"it seals {seal.session} from byte {seal.start} on, and {start} was next"
+        if seal.end <= seal.start or seal.count < 1:
+            yield f"it seals nothing of {seal.session}"
+
+
+def _claim(state: TaskState, event: Event) -> Iterator[str]:
+    """A claim names the holder it passes over, and a lease passes over nobody else's in silence."""
+    if isinstance(event, events.LeaseTakenOver):
+        named, claimant = event.previous, event.holder
+    elif isinstance(event, events.LeaseClaimed):
+        named, claimant = "", event.holder
+    elif isinstance(event, events.WorkEvent) and event.lease is not None:
+        named, claimant = event.lease.previous, event.lease.holder
+        if event.lease.how != ("taken_over" if named else "claimed"):
+            yield f"the claim says {event.lease.how}, with {named or 'nobody'} as the holder before"
+    else:
+        return
+    before = state.lease.holder if state.lease is not None and state.lease.holder != claimant else ""
+    if named != before:
+        yield f"the claim names {named or 'nobody'} as the holder before, and it was {before or 'nobody'}"
+
+
+def _refusal(state: TaskState, event: Event, ts: int) -> Iterator[str]:
+    if not isinstance(event, events.CommandRefused | events.ToolRefused):
+        return
+    if event.phase != state.phase:
+        yield f"it refuses in {event.phase}, but the task stood in {state.phase}"
+    more = isinstance(event, events.CommandRefused) and bool(event.reasons)
+    if len(event.refusals) > events.REFUSAL_LIMIT or (more and len(event.refusals) < events.REFUSAL_LIMIT):
+        yield f"it lists {len(event.refusals)} reasons, and at most {events.REFUSAL_LIMIT} stand in a line"
+    due = _escalation(state, event)
+    if not due <= set(event.escalation) or (due != set(event.escalation) and not more):
+        yield f"it escalates {', '.join(event.escalation) or 'nothing'}, and due was {', '.join(sorted(due)) or 'nothing'}"
+    if coalesces(state, event, ts):
+        yield f"the same refusal is recorded again within {COALESCE_US // 1_000_000} s, after many of its kind"
+
+
+def _escalation(state: TaskState, event: events.CommandRefused | events.ToolRefused) -> set[str]:
+    claimed = event.lease.holder if isinstance(event, events.CommandRefused) and event.lease is not None else ""
+    holder = claimed or (state.lease.holder if state.lease is not None else "")
+    if holder != event.actor:
+        return set()
+    return {
+        code for code, count in codes_in_a_row(state.streaks.get(event.actor), event).items() if count == ESCALATE_AT
+    }
+
+
+# By the state --------------------------------------------------------------------------------------------------------
+
+
+def _command_refused(state: TaskState, event: events.CommandRefused) -> Iterator[str]:
+    if event.stage not in _STAGES.get(event.command, (event.stage,)):
+        yield f"{event.command} is never refused at the stage {event.stage}"
+    if event.stage == TASK and state.status == OPEN and event.command != "open":
+        yield "it is refused because the task is closed, and the task was open"
+    if event.stage in (ORDER, LEASE, ATTESTATION, EVIDENCE) and state.status != OPEN:
+        yield f"the task was {state.status}, and it is refused for another reason"
+    held = any(one.code == "lease_held" for one in event.refusals)
+    if held and (state.lease is None or state.lease.holder == event.actor):
+        yield "it is refused for the lease of somebody else, and nobody else held one"
+    if event.attested and (event.command, event.stage) != ("attest", ATTESTATION):
+        yield f"{event.command} presents a prompt"
+
+
+def _abandoned(state: TaskState, event: events.TaskAbandoned) -> Iterator[str]:
+    if event.phase != state.phase:
+        yield f"it is abandoned in {event.phase}, but stood in {state.phase}"
+    yield from _reason(event.reason)
+
+
+def _backtracked(state: TaskState, event: events.PhaseBacktracked) -> Iterator[str]:
+    yield from _reason(event.reason)
+
+
+def _released(state: TaskState, event: events.LeaseReleased) -> Iterator[str]:
+    if event.forced != (event.holder != event.actor):
+        yield "it calls the release of its own lease forced"
+    if event.forced:
+        yield from _reason(event.reason)
+
+
+def _attested(state: TaskState, event: events.PromptAttested) -> Iterator[str]:
+    if (event.phase, event.attempt_id) != (state.phase, state.attempt_id):
+        yield "it attests for another attempt than the one the task was in"
+    if not event.parts or not set(event.parts) <= set(PARTS):
+        yield "it presents no part of a prompt, or an unknown one"
+    who = principal(event.actor)
+    new = {
+        part
+        for part in PARTS[:-1]
+        if part in event.parts and baseline_name(who, event.phase, part) not in state.baselines
+    }
+    if set(event.first) != new:
+        yield f"it says that {_listed(event.first)} was seen for the first time, and {_listed(new)} was"
+
+
+def _baseline_accepted(state: TaskState, event: events.BaselineAccepted) -> Iterator[str]:
+    approver = principal(event.approver)
+    holder = principal(state.lease.holder) if state.lease is not None else ""
+    if approver in (event.principal, holder):
+        yield f"{approver} accepts a change of its own prompt"
+    last = state.attestations.get(f"{event.principal}/{event.phase}")
+    shown = last.parts if last is not None else {}
+    if not event.parts or "volatile" in event.parts or any(shown.get(part) != event.parts[part] for part in event.parts):
+        yield f"it accepts what {event.principal} did not present last in {event.phase}"
+    yield from _reason(event.reason)
+
+
+def _adopted(state: TaskState, event: events.ProcessAdopted) -> Iterator[str]:
+    if event.previous != state.digest:
+        yield "it replaces a process that was not in force"
+    if event.digest == event.previous:
+        yield "it replaces a process by itself"
+    holder = principal(state.lease.holder) if state.lease is not None else ""
+    if principal(event.approver) in (principal(event.actor), holder, ""):
+        yield f"{event.approver or 'nobody'} approves a change of its own process"
+    yield from _reason(event.reason)
+
+
+def _restored(state: TaskState, event: events.EvidenceRestored) -> Iterator[str]:
+    accepted = state.accepted_files()
+    if not event.restored or event.restored.keys() != event.replaced.keys():
+        yield "what was restored and what it replaced are not told for the same files"
+    for name, digest in event.restored.items():
+        if name not in accepted or accepted[name].digest != digest:
+            yield f"it restores {name} to something that was not accepted"
+
+
+def _reason(reason: str) -> Iterator[str]:
+    if not reason.strip():
+        yield "it gives no reason"
+
+
+def _listed(names: object) -> str:
+    return ", ".join(sorted(names)) if isinstance(names, set | tuple) and names else "nothing"
+
+
+# By the process ------------------------------------------------------------------------------------------------------
 
 
 def _advance(state: TaskState, event: events.PhaseAdvanced, process: Process) -> Iterator[str]:
     following = process.following(state.phase)
     if (event.to or None) != following or event.completed != (following is None):
         yield f"it goes from {state.phase} to {event.to or 'completion'}, and {following or 'completion'} follows"
+    if event.completed and event.attempt_id:
+        yield "it begins an attempt after the last phase"
     phase = process.phase(state.phase)
-    given = {one.artifact: one for one in event.evidence}
+    if not phase.rules:
+        yield f"it leaves {state.phase}, and an empty rule set lets nothing pass"
+    yield from _accepted(state, event, phase)
+    yield from _judged(state, event, phase, process)
+    yield from _vouched(state, event, phase, process)
+
+
+def _accepted(state: TaskState, event: events.PhaseAdvanced, phase: Phase) -> Iterator[str]:
+    given = {one.artifact for one in event.evidence}
+    if len(given) != len(event.evidence):
+        yield "it accepts an artifact twice"
     for artifact in phase.artifacts:
         if artifact.required and artifact.name not in given:
             yield f"{artifact.name} was not among the evidence"
-    for name in given:
-        if phase.artifact(name) is None:
-            yield f"{name} is not evidence of {state.phase}"
+    for one in event.evidence:
+        if phase.artifact(one.artifact) is None:
+            yield f"{one.artifact} is not evidence of {phase.name}"
+        if one.reaffirmed != (state.previous.get(f"{phase.name}/{one.artifact}") == one.digest):
+            yield f"{one.artifact} is {'' if one.reaffirmed else 'not '}said to be what was accepted before"
+
+
+def _judged(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process) -> Iterator[str]:
+    """The rules whose answer the event itself tells."""
+    given = {one.artifact: one for one in event.evidence}
     for rule in phase.rules:
-        if rule.kind == "observed" and rule.mode == "enforce" and rule.artifact in given and given[rule.artifact].origin != OBSERVED:
+        if rule.mode != ENFORCE or rule.artifact not in given:
+            continue
+        if rule.kind == "observed" and given[rule.artifact].origin != OBSERVED:
             yield f"{rule.artifact} was claimed where an observation is required"
+        if rule.kind == "reviewer" and not process.self_review and principal(event.actor) in state.implementers:
+            yield f"{event.actor} reviews its own work"
+
+
+def _vouched(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process) -> Iterator[str]:
+    if phase.drift != ENFORCE or not state.attestations:
+        return
+    who = principal(event.actor)
+    last = state.attestations.get(f"{who}/{state.phase}")
+    if last is None or last.attempt_id != state.attempt_id:
+        yield f"{who} leaves {state.phase} without an attestation of this attempt"
+    elif drift(last.parts, who, state.phase, state, process):
+        yield f"{who} leaves {state.phase} with a prompt that was not accepted"
+
+
+def _backtrack(state: TaskState, event: events.PhaseBacktracked, process: Process) -> Iterator[str]:
+    if not process.has(event.to) or process.index(event.to) >= process.index(state.phase):
+        yield f"it goes back to {event.to}, which is not before {state.phase}"
+
+
+def _drifted(state: TaskState, event: events.PromptAttested, process: Process) -> Iterator[str]:
+    phase = process.phase(state.phase)
+    found = drift(event.parts, principal(event.actor), phase.name, state, process) if phase.drift != OFF else ()
+    if set(event.drift) != set(found):
+        yield f"it tells of drift in {_listed(event.drift)}, and {_listed(found)} drifted"
+    if found and phase.drift == ENFORCE:
+        yield f"it lets a changed prompt pass in {phase.name}"
+
+
+def _refused_rightly(state: TaskState, event: events.CommandRefused, process: Process) -> Iterator[str]:
+    """Order and drift can be judged again from what the event tells."""
+    codes = {one.code for one in event.refusals}
+    if event.stage == ORDER and process.has(event.to or state.phase):
+        ahead = process.index(event.to or state.phase) - process.index(state.phase)
+        expected = "phase_direction" if event.command == "backtrack" or ahead < 0 else "phase_skip"
+        if codes != {expected} or (ahead < 0 if event.command == "backtrack" else ahead in (0, 1)):
+            yield f"{event.command} to {event.to} from {state.phase} is refused as {', '.join(sorted(codes))}"
+    if event.attested:
+        found = drift(event.attested, principal(event.actor), state.phase, state, process)
+        if {one.artifact for one in event.refusals} != set(found) or not found:
+            yield f"it is refused for drift, and {_listed(found)} drifted"
+
+
+_BY_STATE: dict[type[Event], Callable[[TaskState, Any], Iterator[str]]] = {
+    events.CommandRefused: _command_refused,
+    events.TaskAbandoned: _abandoned,
+    events.PhaseBacktracked: _backtracked,
+    events.LeaseReleased: _released,
+    events.PromptAttested: _attested,
+    events.BaselineAccepted: _baseline_accepted,
+    events.ProcessAdopted: _adopted,
+    events.EvidenceRestored: _restored,
+}
+
+_BY_PROCESS: dict[type[Event], Callable[[TaskState, Any, Process], Iterator[str]]] = {
+    events.PhaseAdvanced: _advance,
+    events.PhaseBacktracked: _backtrack,
+    events.PromptAttested: _drifted,
+    events.CommandRefused: _refused_rightly,
+}

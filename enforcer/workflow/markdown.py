@@ -32,13 +32,13 @@ _PLACEHOLDER = "|".join(
         # An honest text may speak about such marks: "TODO comments are removed".
         rf"(?:{_MARK})\b(?![ \t-]+(?:comment|marker|item|list|tag|entr|note|annotation|line|file|app))",
         rf"(?i:{_MARK})[ \t]*(?:[:.!]|…|$)",
-        rf"[^:=–—]*[:=–—][ \t]*(?:{_MARK})[ \t]*[.!…]*$",
+        rf"[^:=\u2013\u2014]*[:=\u2013\u2014][ \t]*(?:{_MARK})[ \t]*[.!…]*$",
         r"<(?=[^<>=@ \t]+[ \t])[^<>=/!@][^<>=@]*>[ \t]*[.:]?$",
         r"\[(?i:fill|insert|describe|your|add|placeholder)\b[^\[\]]*\][ \t]*[.:]?$",
         r"(?i:lorem ipsum)",
         r"(?:\.\.\.+|…+)$",
-        r"(?i:to be (?:determined|defined|decided|described|written|filled(?: in)?|done|added|completed)"
-        r"|fill (?:me|this) in|(?:your )?text (?:goes )?here|coming soon|write me)[ \t]*[.!…]*$",
+        r"(?i:to be (?:determined|defined|decided|described|written|filled(?: in)?|done|added|completed))[ \t]*[.!…]*$",
+        r"(?i:fill (?:me|this) in|(?:your )?text (?:goes )?here|coming soon|write me)[ \t]*[.!…]*$",
     )
 )
 _LOOKED_AT = 400  # Characters of a line that may show a placeholder, and of a title that may hold a name.
@@ -99,9 +99,9 @@ def named(document: Iterable[Section], wanted: str, others: Iterable[str] = ()) 
 
 
 def words(lines: Iterable[Line], enough: int) -> int:
-    """How many words of real text the lines hold, counted no further than `enough`: placeholders do not count, code does.
+    """How many words of real text the lines hold, counted no further than `enough`.
 
-    Scripts that are written without spaces count two characters as a word.
+    Placeholders do not count, code does. Scripts that are written without spaces count two characters as a word.
     """
     found = 0
     for line in lines:
@@ -126,7 +126,7 @@ def placeholder(line: str) -> str:
 
 
 def _visible(text: str) -> Iterator[Line]:
-    """The lines outside front matter and comments; what stands in a fence is code, the fences themselves are left out."""
+    """The lines outside front matter and comments; what stands in a fence is code, the fences are left out."""
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     start = _after_front_matter(lines)
     fence, commented = "", False
@@ -161,7 +161,8 @@ def _closes(line: str, fence: str) -> bool:
 
 def _without_comments(line: str, commented: bool) -> tuple[str, bool]:
     """The line without its comments, and whether one goes on below. `<!--` in a span of code opens none."""
-    kept, position = [], 0
+    kept: list[str] = []
+    position = 0
     while True:
         if commented:
             end = line.find("-->", position)
@@ -221,7 +222,11 @@ def _names(title: str) -> tuple[str, ...]:
     outside, _, inside = text.partition("(")
     whole = outside.strip() or inside
     joined = [_key(part) for part in re.split(_JOINT, whole)]
-    return (_key(whole.replace("&", " and ")), *(joined if len(joined) > 1 else ()), *((_key(inside),) if inside else ()))
+    return (
+        _key(whole.replace("&", " and ")),
+        *(joined if len(joined) > 1 else ()),
+        *((_key(inside),) if inside else ()),
+    )
 
 
 def _key(name: str) -> str:

@@ -54,10 +54,11 @@ class _RecordType(type):
         defaults |= {field: body.pop(field) for field in own if field in body}
         kinds = {field: kind for base in inherited for field, kind in base.kinds.items()}
         kinds |= {field: _kinds(str(annotations[field])) for field in own}
-        body.update(__slots__=tuple(own), fields=fields, defaults=defaults, kinds=kinds)
+        body.update(__slots__=tuple(own), fields=fields, known=frozenset(fields), defaults=defaults, kinds=kinds)
         return super().__new__(mcs, name, bases, body)
 
     fields: tuple[str, ...]
+    known: frozenset[str]
     defaults: dict[str, Any]
     kinds: dict[str, tuple[frozenset[type], frozenset[type]]]
 
@@ -72,6 +73,10 @@ def _kinds(annotation: str) -> tuple[frozenset[type], frozenset[type]]:
     return known, frozenset({_KINDS[item]}) if item in ("str", "int") else frozenset()
 
 
+class UnknownField(ValueError):
+    """A member that a record of this release does not have. A later release may have written it."""
+
+
 @dataclass_transform(frozen_default=True)
 class Record(metaclass=_RecordType):
     """An immutable value. Equal when of one class with equal fields."""
@@ -80,21 +85,20 @@ class Record(metaclass=_RecordType):
     nested_maps: ClassVar[Mapping[str, type[Record]]] = {}
 
     def __init__(self, *args: Any, **named: Any) -> None:
+        # Written for speed: a gate call makes some fifteen records.
         cls = type(self)
-        fields = cls.fields
-        if len(args) > len(fields):
-            raise TypeError(f"{cls.__name__} takes {len(fields)} fields, not {len(args)}")
-        for field, value in zip(fields, args, strict=False):
-            _set(self, field, value)
-        for field in fields[len(args) :]:
-            if field in named:
-                _set(self, field, named.pop(field))
-            elif field in cls.defaults:
-                _set(self, field, cls.defaults[field])
-            else:
-                raise TypeError(f"{cls.__name__} needs {field}")
-        if named:
-            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(named))}")
+        values = {**cls.defaults, **named}
+        if args:
+            if len(args) > len(cls.fields):
+                raise TypeError(f"{cls.__name__} takes {len(cls.fields)} fields, not {len(args)}")
+            for field, value in zip(cls.fields, args, strict=False):
+                if field in named:
+                    raise TypeError(f"{cls.__name__} was given {field} twice")
+                values[field] = value
+        if len(values) != len(cls.fields) or not cls.known.issuperset(values):
+            raise TypeError(_misfit(cls, values))
+        for field in values:
+            _set(self, field, values[field])
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be set")
@@ -124,15 +128,15 @@ class Record(metaclass=_RecordType):
             raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(changes))}")
         return changed
 
-    def pack(self) -> dict[str, Any]:
-        """The value as JSON: an object with a member a field; fields that hold their default are left out."""
+    def pack(self, *, complete: bool = False) -> dict[str, Any]:
+        """The value as JSON: an object with a member a field; fields that hold their default only where `complete`."""
         defaults = type(self).defaults
         packed = {}
         for field in type(self).fields:
             value = getattr(self, field)
-            if field in defaults and value == defaults[field]:
+            if not complete and field in defaults and value == defaults[field]:
                 continue
-            packed[field] = _pack(value)
+            packed[field] = _pack(value, complete)
         return packed
 
     @classmethod
@@ -142,7 +146,7 @@ class Record(metaclass=_RecordType):
             raise ValueError(f"{cls.__name__} is not an object")
         unknown = packed.keys() - set(cls.fields)
         if unknown:
-            raise ValueError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
+            raise UnknownField(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
         self = cls.__new__(cls)
         for field in cls.fields:
             if field in packed:
@@ -165,17 +169,30 @@ class Record(metaclass=_RecordType):
             if not isinstance(value, dict):
                 raise ValueError(f"{cls.__name__}.{field} is not an object")
             return {key: _unpack(item, cls.nested_maps[field]) for key, item in value.items()}
-        return _unpack(value, cls.nested.get(field))
+        kind = cls.nested.get(field)
+        if kind is None:
+            return _unpack(value, None)
+        if tuple not in cls.kinds[field][0]:
+            return None if value is None and field in cls.defaults else kind.unpack(value)
+        if not isinstance(value, list):
+            raise ValueError(f"{cls.__name__}.{field} is not an array")
+        return tuple(kind.unpack(item) for item in value)
 
 
-def _pack(value: Any) -> Any:
+def _pack(value: Any, complete: bool) -> Any:
     if isinstance(value, Record):
-        return value.pack()
-    if isinstance(value, (tuple, list, frozenset)):
-        return [_pack(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+        return value.pack(complete=complete)
+    if isinstance(value, (tuple, list)):
+        return [_pack(item, complete) for item in value]
     if isinstance(value, dict):
-        return {key: _pack(item) for key, item in value.items()}
+        return {key: _pack(item, complete) for key, item in value.items()}
     return value
+
+
+def _misfit(cls: type[Record], values: dict[str, Any]) -> str:
+    unknown = ", ".join(sorted(values.keys() - cls.known))
+    missing = ", ".join(field for field in cls.fields if field not in values)
+    return f"{cls.__name__} has no field {unknown}" if unknown else f"{cls.__name__} needs {missing}"
 
 
 def _items(value: Any) -> Iterable[Any]:

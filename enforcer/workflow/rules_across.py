@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+DIFF_FIX = "Write it again: git add -AN && git diff --binary --no-renames BASE, with the task's base commit as BASE."
 NO_GIT_FIX = "Work in a git repository: run `git init`, commit what there is, and open the task again."
 
 
@@ -24,7 +25,7 @@ def check_attempt(subject: Subject, surroundings: Surroundings, params: Mapping[
     found = member(subject.value, field)
     if found is MISSING and params.get("optional"):
         return ()
-    fix = f"Do the work of this attempt, then write {field} {surroundings.attempt_id}, which `enforcer status TASK` shows."
+    fix = f"Do the work of this attempt, then write {field} {surroundings.attempt_id}, as `enforcer status TASK` shows."
     if not isinstance(found, str):
         return (absent(field, found, "the id of this attempt").replace(fix=fix),)
     if found == surroundings.attempt_id:
@@ -39,13 +40,22 @@ def check_diff(subject: Subject, surroundings: Surroundings, params: Mapping[str
         return (_no_git(surroundings),)
     if not git.changes:
         return (invalid("cannot be right: nothing has changed since the task's base commit", "Make the change first."),)
-    fix = "Write it again: git add -AN && git diff --binary --no-renames BASE -- . ':(exclude)state' (BASE as `enforcer explain TASK` shows it)."
+    fix = DIFF_FIX
     patched = git.patched.get(subject.name)
     if patched is None or patched.problem:
-        return (invalid(f"does not apply to the task's base commit: {shown(patched.problem if patched else 'not tried')[1:-1]}", fix),)
+        return (
+            invalid(
+                f"does not apply to the task's base commit: {shown(patched.problem if patched else 'not tried')[1:-1]}",
+                fix,
+            ),
+        )
     if patched.tree == git.tree:
         return ()
-    return (stale("is not what git says: applied to the task's base commit it does not give the files as they are now", fix),)
+    return (
+        stale(
+            "is not what git says: applied to the task's base commit it does not give the files as they are now", fix
+        ),
+    )
 
 
 def check_files(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
@@ -53,14 +63,22 @@ def check_files(subject: Subject, surroundings: Surroundings, params: Mapping[st
     git = surroundings.git
     if git is None:
         return (_no_git(surroundings),)
-    named = {path for _, path in paths(subject.value, params["list"], params.get("member", "")) if isinstance(path, str)}
+    named = {
+        path for _, path in paths(subject.value, params["list"], params.get("member", "")) if isinstance(path, str)
+    }
     changed = set(git.changes)
     faults = [
-        stale(f"does not name {shown(path)}, which has changed since the task's base commit", f"Add it to {params['list']}, or undo the change.")
+        stale(
+            f"does not name {shown(path)}, which has changed since the task's base commit",
+            f"Add it to {params['list']}, or undo the change.",
+        )
         for path in sorted(changed - named)
     ]
     faults += [
-        stale(f"names {shown(path)}, which has not changed since the task's base commit", f"Take it out of {params['list']}.")
+        stale(
+            f"names {shown(path)}, which has not changed since the task's base commit",
+            f"Take it out of {params['list']}.",
+        )
         for path in sorted(named - changed)
     ]
     return bounded(faults)
@@ -70,7 +88,12 @@ def check_planned(subject: Subject, surroundings: Surroundings, params: Mapping[
     """A file outside the plan's map is named as a deviation, with a reason."""
     plan = surroundings.documents.get(params["map"], MISSING)
     if plan is MISSING:
-        return (invalid(f"cannot be held against {params['map']}, which is not there as accepted", "Restore it: enforcer evidence restore TASK"),)
+        return (
+            invalid(
+                f"cannot be held against {params['map']}, which is not there as accepted",
+                "Restore it: enforcer evidence restore TASK",
+            ),
+        )
     planned = {path for _, path in paths(plan, "files", "path") if isinstance(path, str)}
     named = {path for _, path in paths(subject.value, "files", "") if isinstance(path, str)}
     deviations = member(subject.value, "deviations")
@@ -78,7 +101,10 @@ def check_planned(subject: Subject, surroundings: Surroundings, params: Mapping[
     explained = {path: member(entry, "reason") for entry in entries if isinstance(path := member(entry, "path"), str)}
     least = params.get("words", 2)
     faults = [
-        invalid(f"names {shown(path)}, which {params['map']} does not plan, without saying why", f'Add {{"path", "reason"}} to deviations, with a reason of at least {least} words.')
+        invalid(
+            f"names {shown(path)}, which {params['map']} does not plan, without saying why",
+            f'Add {{"path", "reason"}} to deviations, with a reason of at least {least} words.',
+        )
         for path in sorted(named - planned)
         if not has_words(explained.get(path), least)
     ]
@@ -113,10 +139,19 @@ def check_reviewer(subject: Subject, surroundings: Surroundings, params: Mapping
     if not isinstance(found, str):
         faults.append(absent(field, found, "who reviewed"))
     elif principal(found) != who:
-        faults.append(invalid(f"names {shown(found)} as {field}, and it is {shown(who)} who leaves the phase", f"Let {shown(found)} advance the task, or let {shown(who)} review."))
+        faults.append(
+            invalid(
+                f"names {shown(found)} as {field}, and it is {shown(who)} who leaves the phase",
+                f"Let {shown(found)} advance the task, or let {shown(who)} review.",
+            )
+        )
     if who in surroundings.implementers and not surroundings.self_review:
         fix = "Let somebody else review and advance: release the lease, and use another --actor."
-        faults.append(Fault(AUTHOR, f"comes from {shown(who)}, who held the task in IMPLEMENT; nobody reviews their own work", fix))
+        faults.append(
+            Fault(
+                AUTHOR, f"comes from {shown(who)}, who held the task in IMPLEMENT; nobody reviews their own work", fix
+            )
+        )
     return tuple(faults)
 
 
@@ -136,8 +171,13 @@ def check_commit(subject: Subject, surroundings: Surroundings, params: Mapping[s
         fix = f"Run the checks for the commit that is checked out, then write {field} {git.head}."
         faults.append(stale(f"speaks of commit {shown(found)}; {git.head} is checked out", fix))
     if git.head_tree != (surroundings.bound_tree or git.tree):
-        fix = "Commit exactly what was reviewed. What was changed since then goes back: enforcer backtrack TASK --to IMPLEMENT --reason …"
-        faults.append(stale(f"speaks of a commit that does not hold what was accepted in IMPLEMENT: {git.head} has other content", fix))
+        fix = "Commit exactly what was reviewed; with other changes, backtrack to IMPLEMENT."
+        faults.append(
+            stale(
+                f"speaks of a commit that does not hold what was accepted in IMPLEMENT: {git.head} has other content",
+                fix,
+            )
+        )
     return tuple(faults)
 
 
@@ -148,7 +188,7 @@ def check_tree(subject: Subject, surroundings: Surroundings, params: Mapping[str
         return (_no_git(surroundings),)
     if surroundings.bound_tree and git.tree == surroundings.bound_tree:
         return ()
-    fix = "Ignore or remove what the tools left behind (`git status` shows it), or backtrack to IMPLEMENT with the change."
+    fix = "Ignore or remove what tools left behind (`git status` shows it); with other changes, backtrack to IMPLEMENT."
     return (stale("speaks of files that have changed since IMPLEMENT was left", fix),)
 
 
@@ -156,7 +196,13 @@ def check_observed(subject: Subject, surroundings: Surroundings, params: Mapping
     """Enforcer saw it come about; the worker did not write it."""
     if subject.origin == OBSERVED:
         return ()
-    return (Fault(UNOBSERVED, "is claimed: the configured command did not make it", "Let Enforcer run the command that `observe` names for it."),)
+    return (
+        Fault(
+            UNOBSERVED,
+            "is claimed: the configured command did not make it",
+            "Let Enforcer run the command that `observe` names for it.",
+        ),
+    )
 
 
 def _no_git(surroundings: Surroundings) -> Fault:

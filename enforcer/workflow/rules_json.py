@@ -12,7 +12,7 @@ from enforcer.workflow.subject import Fault, Subject, Surroundings, bounded, inv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
 ONE = 10_000  # Basis points in a whole.
@@ -94,7 +94,12 @@ def _bound(subject: Subject, params: Mapping[str, Any], words: str, holds: Any) 
         return (absent(field, found, f"a number of {words} {limit}"),)
     if holds(found, limit):
         return ()
-    return (invalid(f"has {shown(found)} as {shown(field)}; {words} {limit} is asked for", f"Improve the work until {field} is {words} {limit}."),)
+    return (
+        invalid(
+            f"has {shown(found)} as {shown(field)}; {words} {limit} is asked for",
+            f"Improve the work until {field} is {words} {limit}.",
+        ),
+    )
 
 
 def check_rate(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
@@ -111,16 +116,29 @@ def check_rate(subject: Subject, surroundings: Surroundings, params: Mapping[str
     if faults or part is None or all_of_it is None:
         return tuple(faults)
     if part > all_of_it:
-        return (invalid(f"counts more covered ({shown(part)}) than there are ({shown(all_of_it)})", "Take both counts from one report."),)
+        return (
+            invalid(
+                f"counts more covered ({shown(part)}) than there are ({shown(all_of_it)})",
+                "Take both counts from one report.",
+            ),
+        )
     above, below = rate.as_integer_ratio()
     if all_of_it == 0:
         agrees, says = above == below, "1"
     else:
         difference = abs(above * all_of_it - part * below) * ONE
-        agrees, says = difference <= params.get("within_bp", 50) * below * all_of_it, f"{shown(part)} of {shown(all_of_it)}"
+        agrees, says = (
+            difference <= params.get("within_bp", 50) * below * all_of_it,
+            f"{shown(part)} of {shown(all_of_it)}",
+        )
     if agrees:
         return ()
-    return (invalid(f"has {shown(rate)} as {shown(params['rate'])}, and its counts say {says}", "Take rate and counts from one report."),)
+    return (
+        invalid(
+            f"has {shown(rate)} as {shown(params['rate'])}, and its counts say {says}",
+            "Take rate and counts from one report.",
+        ),
+    )
 
 
 def check_one_of(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
@@ -138,7 +156,12 @@ def check_every(subject: Subject, surroundings: Surroundings, params: Mapping[st
     if not isinstance(entries, (list, tuple)):
         return (absent(params["list"], entries, "a list"),)
     if not entries:
-        return (invalid(f"has nothing in {shown(params['list'])}; at least one entry is asked for", "Run the checks and name each."),)
+        return (
+            invalid(
+                f"has nothing in {shown(params['list'])}; at least one entry is asked for",
+                "Run the checks and name each.",
+            ),
+        )
     faults = []
     for index, entry in enumerate(entries):
         found = member(entry, params["member"])
@@ -147,7 +170,9 @@ def check_every(subject: Subject, surroundings: Surroundings, params: Mapping[st
         name = member(entry, "name")
         which = f"{params['list']}[{index}]" + (f" {shown(name)}" if isinstance(name, str) else "")
         says = "no " + shown(params["member"]) if found is MISSING else shown(found)
-        faults.append(invalid(f"has {says} at {which}; {wanted} is asked for", "Mend what failed and run the checks again."))
+        faults.append(
+            invalid(f"has {says} at {which}; {wanted} is asked for", "Mend what failed and run the checks again.")
+        )
     return bounded(faults)
 
 
@@ -162,7 +187,9 @@ def check_criteria(subject: Subject, surroundings: Surroundings, params: Mapping
         if passed is not True:
             faults.append(absent(f"{field}.{name}.pass", passed, "true"))
         if not has_words(member(judged, "note"), least):
-            faults.append(invalid(f"has no note at {field}.{name}.note", f"Say what was seen, in at least {least} words."))
+            faults.append(
+                invalid(f"has no note at {field}.{name}.note", f"Say what was seen, in at least {least} words.")
+            )
     return bounded(faults)
 
 
@@ -175,7 +202,7 @@ def has_words(value: Any, least: int) -> bool:
 
 
 def check_paths(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
-    """Each path of a list stays inside the repository, outside `.git` and `state/`, and stands there once."""
+    """Each path of a list stays in the repository, out of `.git` and the folders named, and stands there once."""
     entries = member(subject.value, params["list"])
     if not isinstance(entries, (list, tuple)) or not entries:
         return (absent(params["list"], entries, "a list with at least one entry"),)
@@ -183,9 +210,14 @@ def check_paths(subject: Subject, surroundings: Surroundings, params: Mapping[st
     seen: set[str] = set()
     for index, path in paths(subject.value, params["list"], params.get("member", "")):
         where = f"{params['list']}[{index}]"
-        reason = unsafe(path)
+        reason = unsafe(path, params.get("outside", ()))
         if reason:
-            faults.append(invalid(f"has {shown(None if path is MISSING else path)} at {where}, which {reason}", "Write it relative to the top of the repository, as git does."))
+            faults.append(
+                invalid(
+                    f"has {shown(None if path is MISSING else path)} at {where}, which {reason}",
+                    "Write it relative to the top of the repository, as git does.",
+                )
+            )
         elif path in seen:
             faults.append(invalid(f"names {shown(path)} twice, again at {where}", "Name each file once."))
         else:
@@ -200,8 +232,8 @@ def paths(value: Any, field: str, of: str) -> Iterator[tuple[int, Any]]:
         yield index, member(entry, of) if of else entry
 
 
-def unsafe(path: Any) -> str:
-    """Why a value is no path of a file below the top of the repository; empty where it is one."""
+def unsafe(path: Any, outside: Sequence[str] = ()) -> str:
+    """Why a value is no path of a file below the top of the repository, or below a folder that it must stay out of."""
     if not isinstance(path, str) or not path:
         return "is no path"
     if any(character < " " or character == "\x7f" for character in path):
@@ -213,4 +245,5 @@ def unsafe(path: Any) -> str:
         return "has an empty part, `.` or `..`"
     if any(part.casefold() == ".git" for part in parts):
         return "leads into .git"
-    return "leads into state/, which is not part of the change" if parts[0] == "state" else ""
+    within = next((folder for folder in outside if f"{path}/".startswith(f"{folder}/")), None)
+    return f"leads into {shown(within)[1:-1]}/, which is no part of the change" if within else ""

@@ -62,7 +62,11 @@ def check_scaffold(subject: Subject, surroundings: Surroundings, params: Mapping
     template = params["template"]
     if not template or not _is_untouched(subject, template):
         return ()
-    return (invalid("is still the form that `enforcer scaffold` wrote", "Fill it in: replace every line that begins with TODO."),)
+    return (
+        invalid(
+            "is still the form that `enforcer scaffold` wrote", "Fill it in: replace every line that begins with TODO."
+        ),
+    )
 
 
 def _is_untouched(subject: Subject, template: str) -> bool:
@@ -97,12 +101,11 @@ def check_sections(subject: Subject, surroundings: Surroundings, params: Mapping
     for heading in headings:
         lines = markdown.named(document, heading, headings)
         if lines is None:
-            faults.append(invalid(f"has no heading {shown(heading)}", f'Add the heading "## {heading}" and write below it.'))
-            continue
-        found = markdown.words(lines, least)
-        if found < least:
-            message = f"has {found or 'no'} word{'s' * (found != 1)} of real text below {shown(heading)}; at least {least} are asked for"
-            faults.append(invalid(message, "Comments and placeholders do not count. Where there is nothing, say so and why."))
+            fix = f'Add the heading "## {heading}" and write below it.'
+            faults.append(invalid(f"has no heading {shown(heading)}", fix))
+        elif (found := markdown.words(lines, least)) < least:
+            fix = "Write it. Comments and placeholders do not count; where there is nothing, say so and why."
+            faults.append(invalid(f"has {_counted(found, 'word')} of text below {shown(heading)}, not {least}", fix))
     return bounded(faults)
 
 
@@ -114,9 +117,13 @@ def check_list(subject: Subject, surroundings: Surroundings, params: Mapping[str
     for heading in headings:
         found = markdown.items(markdown.named(document, heading, headings) or ())
         if found < least:
-            message = f"has {found or 'no'} list item{'s' * (found != 1)} below {shown(heading)}; at least {least} are asked for"
+            message = f"has {_counted(found, 'list item')} below {shown(heading)}, not {least}"
             faults.append(invalid(message, 'Begin each item with "- " or "1. ".'))
     return bounded(faults)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def check_no_placeholder(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
@@ -169,9 +176,13 @@ def check_exit_status(subject: Subject, surroundings: Surroundings, params: Mapp
     wanted = params.get("status", 0)
     last = subject.text.rstrip().rpartition("\n")[2].strip()
     found = re.fullmatch(_EXIT, last)
-    fix = "End the log with the line `exit status: N` of the real run: COMMAND > LOG 2>&1; echo \"exit status: $?\" >> LOG"
+    fix = (
+        'End the log with the line `exit status: N` of the real run: COMMAND > LOG 2>&1; echo "exit status: $?" >> LOG'
+    )
     if found is None:
         return (invalid(f"does not end with a line `exit status: N`; its last line is {shown(last)}", fix),)
     if int(found[1]) != wanted:
-        return (invalid(f"ends with exit status {found[1]}; {wanted} is asked for", "Mend the build and run it again."),)
+        return (
+            invalid(f"ends with exit status {found[1]}; {wanted} is asked for", "Mend the build and run it again."),
+        )
     return ()

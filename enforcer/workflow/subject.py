@@ -7,12 +7,13 @@ and answers the same.
 from __future__ import annotations
 
 from enforcer.workflow.record import Record
-from enforcer.workflow.state import Accepted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, ClassVar
+
+    from enforcer.workflow.events import Accepted
 
 INVALID, STALE, UNOBSERVED, AUTHOR = "evidence_invalid", "evidence_stale", "evidence_unobserved", "reviewer_is_author"
 
@@ -126,4 +127,6 @@ def shown(value: Any) -> str:
         return str(value) if value.bit_length() <= 256 else "a huge integer"
     if isinstance(value, float):
         return repr(value)
-    return "an array" if isinstance(value, (list, tuple)) else "an object" if isinstance(value, dict) else "no JSON value"
+    if isinstance(value, (list, tuple)):
+        return "an array"
+    return "an object" if isinstance(value, dict) else "no JSON value"

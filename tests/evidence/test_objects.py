@@ -91,7 +91,7 @@ def test_objects_stored_together_keep_their_order_and_equal_ones_share_a_file(ro
     digests = objects.put_many(many)
     assert [objects.get(digest) for digest in digests] == many
     assert list(objects.names()) == sorted(set(digests))
-    assert objects.put_many([]) == ()
+    assert objects.put_many([]) == []
 
 
 def test_an_object_is_synced_then_named_then_its_name_is_synced(root):
@@ -121,7 +121,7 @@ def test_storing_again_what_this_process_made_durable_touches_no_disk(root):
     objects = store(root, disk)
     objects.put(DATA)
     disk.calls.clear()
-    assert objects.put_many([DATA, DATA]) == (DIGEST, DIGEST)
+    assert objects.put_many([DATA, DATA]) == [DIGEST, DIGEST]
     assert objects.has(DIGEST)
     assert disk.calls == []
 
@@ -242,6 +242,23 @@ def test_after_a_failure_nothing_half_written_stays_and_the_object_is_written_an
     assert [call for call, _ in disk.calls if call in ("append", "sync", "rename")] == ["append", "sync", "rename"]
     assert disk.calls[-1] == ("sync_folder", DIGEST[:2])
     assert store(root).get(DIGEST) == DATA
+
+
+def test_a_name_whose_sync_failed_is_written_anew_before_it_counts(root):
+    class FailingAtTheEnd(RecordingDisk):
+        def sync_folder(self, path: str) -> None:
+            self.fail = "sync_folder" if not self.fail and path.endswith(DIGEST[:2]) else "never"
+            super().sync_folder(path)
+
+    disk = FailingAtTheEnd()
+    place(root)
+    objects = store(root, disk)
+    with pytest.raises(UnavailableError):
+        objects.put(DATA)
+    assert store(root).get(DIGEST) == DATA
+    disk.calls.clear()
+    objects.put(DATA)
+    assert [call for call, _ in disk.calls if call in ("append", "rename")] == ["append", "rename"]
 
 
 def test_a_failed_sync_of_one_of_many_lets_none_pass_as_durable(root):

@@ -127,7 +127,7 @@ def test_writing_and_reading_share_one_limit_of_depth():
 
 
 def test_many_shallow_containers_are_not_deep():
-    value = {"rows": [[] for _ in range(10 * MAX_DEPTH)]}
+    value: dict[str, list[object]] = {"rows": [[] for _ in range(10 * MAX_DEPTH)]}
     assert parse_line(canonical(value)) == value
 
 

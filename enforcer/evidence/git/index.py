@@ -16,8 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-GITLINK = 0o160000
-
 _EXTENDED = 0x4000
 _SKIP_WORKTREE = 0x4000
 _LONGEST = 0x0FFF

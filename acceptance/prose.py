@@ -1,0 +1,123 @@
+"""Documents as honest people write them: other words, another layout and another language each time, from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+SUBJECTS = (
+    "The parser",
+    "A reader of the file",
+    "Every caller",
+    "The release",
+    "Der Prüfer",
+    "La función",
+    "Пользователь",
+    "新しい解析器",
+    "One of the maintainers",
+    "The nightly job",
+    "`parse_record()`",
+    "The to-do list widget",
+)
+VERBS = (
+    "keeps",
+    "drops",
+    "reports",
+    "returns",
+    "verliert",
+    "comprueba",
+    "должен видеть",
+    "は記録を保つ",
+    "does not touch",
+)
+OBJECTS = (
+    "the last field of a record",
+    "an empty line at the end",
+    "0 errors and 0 warnings",
+    "what was failed before (now fixed)",
+    "naïve dates — e.g. “2025-06-03”",
+    "every value ≤ 2³¹",
+    "the `# TODO` comments that users write",
+    "paths such as `C:\\temp\\x` and /usr/lib",
+    "emoji 🙂 and combining marks é",
+    "more than 95 % of the cases",
+    "rows <b>without</b> a key & value",
+)
+ENDS = (".", ".", "!", " (see #12).", ", as agreed.", "; nothing else changes.")
+
+LOG_LINES = (
+    "Compiling 12 files: 0 errors, 0 warnings",
+    "test_no_error_is_raised_on_failure PASSED",
+    "51 passed, 0 failed in 1.42s",
+    "WARNING: deprecated option `--failed-first`",
+    "\x1b[32mok\x1b[0m   records.parser",
+    "error_handling.py ............ 100%",
+    "Übersetze größe.py",
+    "exit status: 1 is what the tool under test prints here",
+)
+
+
+def sentence(chance: random.Random) -> str:
+    return f"{chance.choice(SUBJECTS)} {chance.choice(VERBS)} {chance.choice(OBJECTS)}{chance.choice(ENDS)}"
+
+
+def paragraph(chance: random.Random) -> str:
+    return chance.choice((" ", "\n")).join(sentence(chance) for _ in range(chance.randint(1, 4)))
+
+
+def items(chance: random.Random) -> str:
+    """A list in one of the forms of CommonMark, with continuation lines and nested items here and there."""
+    marker = chance.choice(("- ", "* ", "+ ", "1. ", "1) ", "- [x] ", "- [ ] "))
+    indent = " " * (3 if marker[0] == "1" else 2)
+    lines = []
+    for _ in range(chance.randint(1, 5)):
+        lines.append(marker + sentence(chance))
+        if chance.random() < 0.2:
+            lines.append(indent + sentence(chance))
+        if chance.random() < 0.2:
+            lines.append(f"{indent}- {sentence(chance)}")
+    return chance.choice(("\n", "\n\n")).join(lines)
+
+
+def code(chance: random.Random) -> str:
+    fence = chance.choice(("```", "~~~", "````"))
+    return f"{fence}{chance.choice(('', 'python', 'text'))}\n# {sentence(chance)}\nx = 1\n{fence}"
+
+
+def table(chance: random.Random) -> str:
+    return f"| what | how much |\n|---|---|\n| {sentence(chance).replace('|', '/')} | {chance.randint(1, 9)} d |"
+
+
+def document(chance: random.Random, sections: Sequence[str], lists: Sequence[str] = ()) -> str:
+    """A document with these sections, each with real text; those in `lists` hold a list."""
+    level = "#" * chance.choice((1, 2, 2, 2, 3))
+    parts = [f"# {sentence(chance)}"] if level != "#" and chance.random() < 0.7 else []
+    if parts and chance.random() < 0.3:
+        parts.append(paragraph(chance))
+    for name in _ordered(chance, sections):
+        close = f" {level}" if chance.random() < 0.1 else ""
+        parts.append(f"{level} {name}{close}")
+        body = [items(chance)] if name in lists else []
+        body += [chance.choice((paragraph, paragraph, items))(chance)]
+        if chance.random() < 0.2:
+            body.append(chance.choice((code, table))(chance))
+        if name not in lists:
+            chance.shuffle(body)
+        parts += body
+        if chance.random() < 0.2:
+            parts += [f"{level}# {chance.choice(('Details', 'Background', 'Offene Fragen'))}", paragraph(chance)]
+    text = "\n\n".join(parts) + chance.choice(("", "\n", "\n\n"))
+    return text.replace("\n", "\r\n") if chance.random() < 0.1 else text
+
+
+def build_log(chance: random.Random) -> str:
+    lines = [chance.choice(LOG_LINES) for _ in range(chance.randint(0, 30))]
+    return "\n".join([*lines, "exit status: 0"]) + chance.choice(("", "\n"))
+
+
+def _ordered(chance: random.Random, sections: Sequence[str]) -> list[str]:
+    """Nearly always as asked for; some people think in another order."""
+    names = list(sections)
+    if chance.random() < 0.15:
+        chance.shuffle(names)
+    return names

@@ -1,0 +1,220 @@
+"""Honest walks: a worker and a reviewer who do real work in a real repository and hand in true evidence.
+
+A gate that refuses everything passes every attack test, so every refusal in a walk from here is a failure. What is
+written is drawn at random, from a seed, out of what honest people write: other prose and another layout each time,
+Unicode, odd file names, code with placeholders in it, changes of every kind that git knows. The generator knows
+`docs/evidence.md` and the JSON Schemas, and nothing of the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from acceptance import prose
+from acceptance.model import PHASES
+from acceptance.repositories import Change, commit_all, plan_change
+from acceptance.world import ADA, BOB, World
+
+REVIEWED = ("REVIEW", "PR", "MONITOR")  # the phases that the reviewer works in
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+CRITERIA = ("readability", "maintainability", "performance", "security", "governance")
+
+
+class Walk:
+    """One task from STRATEGIZE on. Everything it writes follows from its seed."""
+
+    def __init__(self, world: World, name: str, seed: int, *, extra_file: str = "", committed: bool = True) -> None:
+        self.world = world
+        self.name = name
+        self.chance = random.Random(seed)
+        self.change: Change = plan_change(world.root, self.chance, extra_file)
+        self.implemented = False
+        self.handles = {actor: world.library(actor) for actor in (ADA, BOB)}
+        if committed:
+            commit_all(world, "Before the work")
+        self.handles[ADA].open_task(name, title=prose.sentence(self.chance))
+
+    @property
+    def task(self) -> Any:
+        """The task in the hands of whoever works on its phase."""
+        return self.handles[BOB if self.phase in REVIEWED else ADA].task(self.name)
+
+    @property
+    def phase(self) -> str:
+        return str(self._status().phase)
+
+    def to(self, phase: str) -> Walk:
+        """Walk on until `phase`, refused nowhere."""
+        while self.phase != phase:
+            self.write()
+            self.step()
+        return self
+
+    def whole(self, backtracks: int = 0) -> None:
+        """The whole walk, going back now and then from a phase that lets one doubt."""
+        while self._status().state == "open":
+            if backtracks and self.phase in PHASES[5:] and self.chance.random() < 0.4:
+                backtracks -= 1
+                self.back(self.chance.choice(PHASES[: PHASES.index(self.phase)]))
+            self.write()
+            self.step()
+
+    def step(self) -> None:
+        """Leave the phase; hand the lease over where another one works in the next."""
+        task = self.task
+        task.advance().require()
+        if self._status().state == "open" and self.task.actor != task.actor:
+            task.release().require()
+
+    def back(self, to: str) -> None:
+        task = self.task
+        task.backtrack(to, prose.sentence(self.chance)).require()
+        if self.task.actor != task.actor:
+            task.release().require()
+        if PHASES.index(to) <= PHASES.index("IMPLEMENT"):
+            self.implemented = False
+        if PHASES.index(to) <= PHASES.index("PLAN"):
+            self.change.revise(self.chance)
+
+    def write(self) -> None:
+        """Put the evidence of the current phase in place."""
+        getattr(self, f"_{self.phase.lower()}")()
+
+    # One method for each phase
+
+    def _strategize(self) -> None:
+        sections = ("Problem", "Objectives", "Scope", "Non-Goals", "Risks", "Strategy")
+        self._put("strategy.md", prose.document(self.chance, sections))
+
+    def _spec(self) -> None:
+        self._put(
+            "spec.md", prose.document(self.chance, ("Acceptance Criteria", "KPIs"), lists=("Acceptance Criteria",))
+        )
+
+    def _plan(self) -> None:
+        sections = ("Work Breakdown", "Dependencies", "Estimates")
+        self._put("plan.md", prose.document(self.chance, sections))
+        files = [
+            {"path": path, "action": action, "why": prose.sentence(self.chance)}
+            for path, action in self.change.planned.items()
+        ]
+        self.chance.shuffle(files)
+        self._put_json("file_map.json", {"files": files, **self._sometimes(notes=prose.sentence(self.chance))})
+
+    def _think(self) -> None:
+        sections = ("Edge Cases", "Mitigations")
+        self._put("edge_cases.md", prose.document(self.chance, sections, lists=sections))
+
+    def _implement(self) -> None:
+        if not self.implemented:
+            self.change.apply()
+            self.implemented = True
+            if self.chance.random() < 0.5:
+                commit_all(self.world, "The change")
+        base = self._base()
+        self._put("git_diff.patch", self._diff(base))
+        changed = self._changed_files(base)
+        self.chance.shuffle(changed)
+        surprises = [path for path in changed if path not in self.change.planned]
+        deviations = [{"path": path, "reason": prose.sentence(self.chance)} for path in surprises]
+        self._put_json("modified_files.json", {"files": changed, **({"deviations": deviations} if deviations else {})})
+
+    def _verify(self) -> None:
+        passed, skipped, expected = self.chance.randint(1, 400), self.chance.randint(0, 9), self.chance.randint(0, 3)
+        counts = {"total": passed + skipped + expected, "passed": passed, "failed": 0, "errors": 0, "skipped": skipped}
+        counts |= {"xfailed": expected} if expected else {}
+        timing = {"duration_seconds": round(self.chance.random() * 90, 3), "framework": "pytest 9.2"}
+        self._put_json("test_results.json", {**counts, **self._sometimes(**timing, attempt_id=self._attempt_id())})
+        self._put("build_output.log", prose.build_log(self.chance))
+        total, changed = self.chance.randint(20, 4_000), self.chance.randint(0, 60)
+        covered, changed_covered = round(total * self.chance.uniform(0.7, 1)), changed - changed // 8
+        coverage = {
+            "line_rate": round(covered / total, self.chance.choice((3, 4, 6))),
+            "changed_line_rate": round(changed_covered / changed, 4) if changed else 1,
+            "lines_covered": covered,
+            "lines_total": total,
+            "changed_lines_covered": changed_covered,
+            "changed_lines_total": changed,
+        }
+        self._put_json("coverage_report.json", {**coverage, **self._sometimes(tool="coverage 7.17")})
+
+    def _review(self) -> None:
+        digest = hashlib.sha256(self._path("git_diff.patch", "implement").read_bytes()).hexdigest()
+        bound = {"attempt_id": self._attempt_id(), "diff_digest": digest}
+        criteria = {name: {"pass": True, "note": prose.sentence(self.chance)} for name in CRITERIA}
+        rubric = {
+            **bound,
+            "reviewer": BOB,
+            "criteria": criteria,
+            **self._sometimes(summary=prose.sentence(self.chance)),
+        }
+        self._put_json("review_rubric.json", rubric)
+        score = self.chance.choice((70, 70.5, 88, 99.9, 100, self.chance.randint(70, 100)))
+        self._put_json("code_quality_score.json", {**bound, "score": score, **self._sometimes(tool="manual")})
+
+    def _pr(self) -> None:
+        commit_all(self.world, "The change, as reviewed")
+        number = self.chance.randint(1, 99_999)
+        end = self.chance.choice(("", "\n"))
+        self._put("pr_url.txt", f"https://git.example.org/group/pr-{number}/merge_requests/{number}{end}")
+        self._put("pr_template_filled.md", prose.document(self.chance, ("Summary", "Risks", "Rollback", "Evidence")))
+        ci = {"attempt_id": self._attempt_id(), "commit": self.world.git("rev-parse", "HEAD").strip()}
+        self._put_json("ci_results.json", {**ci, "checks": self._checks()})
+
+    def _monitor(self) -> None:
+        self._put_json("smoke_test_results.json", {"attempt_id": self._attempt_id(), "checks": self._checks()})
+        version = self.chance.choice(("2.1.1", "v0.9.0-rc.1+build.7", self.world.git("rev-parse", "HEAD").strip()))
+        deployed = {"attempt_id": self._attempt_id(), "status": "healthy", "version": version}
+        extra = self._sometimes(environment="staging", deployed_at="2025-06-03T10:15:00Z")
+        self._put_json("deployment_status.json", {**deployed, **extra})
+
+    # Parts of evidence
+
+    def _checks(self) -> list[dict[str, Any]]:
+        names = ("tests (Python 3.11)", "lint", "Übersicht / größe", "0 failed, 0 errors", "docs → pages")
+        chosen = self.chance.sample(names, self.chance.randint(1, len(names)))
+        url = f"https://ci.example.org/runs/{self.chance.randint(1, 9_999)}?view=log#end"
+        return [{"name": name, "status": "passed", **self._sometimes(url=url, detail="as expected")} for name in chosen]
+
+    def _diff(self, base: str) -> str:
+        """What git says, in one of the ways in which people ask it."""
+        self.world.git("add", "--intent-to-add", "--all", "--", ".", ":(exclude)state")
+        ways = ("", "--no-renames", "-U8", "--patience", "--full-index", "--no-renames -U0")
+        way = self.chance.choice(ways).split()
+        return self.world.git("diff", "--binary", *way, base, "--", ".", ":(exclude)state")
+
+    def _changed_files(self, base: str) -> list[str]:
+        self.world.git("add", "--intent-to-add", "--all", "--", ".", ":(exclude)state")
+        args = ("diff", "--name-only", "--no-renames", "-z", base, "--", ".", ":(exclude)state")
+        return [path for path in self.world.git(*args).split("\0") if path]
+
+    def _base(self) -> str:
+        """The commit at which the task was opened, as its first entry says; without one, the empty tree."""
+        return str(self.world.events("task.opened", self.name)[0]["data"].get("base") or EMPTY_TREE)
+
+    def _attempt_id(self) -> str:
+        return str(self._status().attempt_id)
+
+    def _status(self) -> Any:
+        return self.handles[ADA].task(self.name).status()
+
+    def _sometimes(self, **members: Any) -> dict[str, Any]:
+        return {name: value for name, value in members.items() if self.chance.random() < 0.5}
+
+    def _put(self, name: str, text: str) -> None:
+        # `git diff` may print bytes that are no UTF-8; they came in as surrogate escapes and leave as they were.
+        self.world.write(self.name, self.phase, text.encode("utf-8", "surrogateescape"), name)
+
+    def _put_json(self, name: str, value: dict[str, Any]) -> None:
+        items = list(value.items())
+        self.chance.shuffle(items)
+        indent, plain = self.chance.choice((None, 2, "\t")), self.chance.random() < 0.5
+        end = self.chance.choice(("", "\n"))
+        self._put(name, json.dumps(dict(items), indent=indent, ensure_ascii=plain) + end)
+
+    def _path(self, name: str, phase: str) -> Path:
+        return self.world.evidence(self.name, phase, name)

@@ -1,0 +1,399 @@
+"""The composition root: finds a project, and joins the gate to the adapters that its settings name.
+
+One table says which adapter stands behind each protocol; each is loaded when it is first used, so that a command pays
+only for what it needs. This is the only module that knows them all.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+from enforcer.errors import DamagedError, RequestError, UnavailableError
+from enforcer.evidence.folder import Folder
+from enforcer.evidence.objects import Objects
+from enforcer.gate import Gate
+from enforcer.ledger.cache import Cache
+from enforcer.ledger.codec import parse_line
+from enforcer.ledger.files import FileLedger
+from enforcer.ledger.margins import Margins
+from enforcer.ledger.store import parse_identity
+from enforcer.leases.files import FileLeases
+from enforcer.ports import SystemClock, SystemDisk, SystemEntropy, read_file
+from enforcer.project import check_actor, check_task_id, find, user_folder
+from enforcer.settings import encode, load
+from enforcer.task import Task
+from enforcer.userstate import UserState
+from enforcer.workflow.commands import Open
+from enforcer.workflow.process import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import ModuleType
+    from typing import Any, Self
+
+    from enforcer.evidence.audit import AuditReport
+    from enforcer.evidence.git import Repository
+    from enforcer.gate import Outcome
+    from enforcer.ledger.entry import Entry
+    from enforcer.ledger.store import Identity
+    from enforcer.ledger.verify import Report
+    from enforcer.policies import Loaded
+    from enforcer.ports import Clock, Disk, Entropy
+    from enforcer.project import Project
+    from enforcer.settings import Settings
+    from enforcer.telemetry.follower import Follower
+    from enforcer.telemetry.metrics import Measures
+    from enforcer.workflow.commands import UseTool
+    from enforcer.workflow.process import Artifact
+    from enforcer.workflow.state import TaskState
+
+# What stands behind each name, and is loaded when it is first asked for.
+_ADAPTERS = {
+    "settings_file": "enforcer.settings_file",
+    "policies": "enforcer.policies",
+    "judge": "enforcer.evidence.judge",
+    "verdicts": "enforcer.evidence.verdicts",
+    "schema": "enforcer.evidence.schema",
+    "git": "enforcer.evidence.git",
+    "heartbeat": "enforcer.leases.heartbeat",
+    "verify": "enforcer.ledger.verify",
+    "audit": "enforcer.evidence.audit",
+    "calls": "enforcer.tools.calls",
+    "scaffold": "enforcer.evidence.scaffold",
+    "difference": "enforcer.workflow.difference",
+    "follower": "enforcer.telemetry.follower",
+    "report": "enforcer.telemetry.report",
+}
+
+
+def adapter(name: str) -> ModuleType:
+    """The module behind a name of the table."""
+    return __import__(_ADAPTERS[name], fromlist=["*"])
+
+
+class Enforcer:
+    """A project under the gate. Use `Enforcer.open`; close it, or use it in a `with` block, when done."""
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        actor: str,
+        environ: Mapping[str, str],
+        clock: Clock,
+        disk: Disk,
+        entropy: Entropy,
+    ) -> None:
+        self.project, self.actor = project, check_actor(actor)
+        self.clock, self.disk, self.entropy = clock, disk, entropy
+        self.user_folder = user_folder(environ)
+        self.identity = self._identity()
+        key = UserState(self.user_folder, disk, entropy).cache_key(self.identity.id)
+        self.cache = Cache(f"{self.ledger_folder}/.cache", ledger=self.identity.id, key=key, disk=disk, entropy=entropy)
+        self.settings, self._unsettled = self._load_settings()
+        if self.settings.store not in ("", "files"):
+            message = f"There is no store {self.settings.store!r} in this release."
+            raise RequestError("unknown_store", message, fix='Use store = "files".', where=project.settings_path)
+        self.folder = Folder(f"{project.state}/evidence")
+        self.objects = Objects(f"{project.state}/objects", disk, entropy)
+        self.margins = Margins(project.state, disk=disk)
+        self.ledger = FileLedger(self.ledger_folder, disk=disk, clock=clock, entropy=entropy, cache_key=key)
+        self.leases = FileLeases(
+            f"{project.state}/leases", disk=disk, clock=clock, ttl_us=self.settings.lease_ttl_seconds * 1_000_000
+        )
+        self.gate = Gate(
+            store=self.ledger,
+            leases=self.leases,
+            observer=self,
+            objects=self.objects,
+            margins=self.margins,
+            processes=self.process,
+            clock=clock,
+            entropy=entropy,
+            lease_auto=self.settings.lease_auto,
+        )
+        self._processes: dict[str, Process] = {}
+        self._judge: Any = None
+        self._verdicts: Any = None
+
+    @classmethod
+    def open(
+        cls,
+        start: str | os.PathLike[str] | None = None,
+        *,
+        root: str | None = None,
+        actor: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+        entropy: Entropy | None = None,
+    ) -> Self:
+        """The project that governs the folder `start` (by default the current one), or the one at `root`.
+
+        `actor` is `principal[/session]`; by default `ENFORCER_ACTOR`, else the login name. Raises `RequestError`
+        (`not_initialized`, `root_nested`, `bad_settings`, `bad_actor`), `UnavailableError` (`ledger_missing`) or
+        `DamagedError` (`ledger_unknown_format`, `ledger_replaced`, …).
+        """
+        environ = os.environ if environ is None else environ
+        disk = disk or SystemDisk()
+        where = None if start is None else os.fspath(start)
+        project = find(where, root=root, environ=environ, projects_of=lambda path: _settings(path, disk).projects)
+        return cls(
+            project,
+            actor=actor or environ.get("ENFORCER_ACTOR") or login_name(),
+            environ=environ,
+            clock=clock or SystemClock(),
+            disk=disk,
+            entropy=entropy or SystemEntropy(),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what is open. Everything acknowledged is on the ledger already."""
+        self.ledger.close()
+
+    # Tasks -----------------------------------------------------------------------------------------------------------
+
+    def open_task(
+        self, name: str, *, title: str = "", process: str = "", base: str = "", actor: str = "", key: str = ""
+    ) -> Task:
+        """Open a task, or find it again where it was opened with the same arguments.
+
+        Raises `Refused` (`task_exists`) where it was opened with others, and `RequestError` for a malformed process or
+        an unknown revision. `enforcer.task(name)` is for a task that should be there already.
+        """
+        self.submit_open(name, title=title, process=process, base=base, actor=actor, key=key).require()
+        return self.task(name, actor=actor)
+
+    def submit_open(
+        self, name: str, *, title: str = "", process: str = "", base: str = "", actor: str = "", key: str = ""
+    ) -> Outcome:
+        """The same, with the answer as a value."""
+        check_task_id(name)
+        loaded = self.load_process(process or self.settings.process)
+        self.objects.put_many((loaded.data, *loaded.objects))
+        self._processes[loaded.digest] = loaded.process
+        command = Open(
+            process=process or self.settings.process,
+            digest=loaded.digest,
+            phase=loaded.process.order[0],
+            title=title,
+            revision=base,
+            base=self._base(base),
+        )
+        self.settle()
+        return self.gate.submit(name, command, actor=check_actor(actor or self.actor), key=key)
+
+    def task(self, name: str, *, actor: str = "") -> Task:
+        """A task of this ledger. Whether it exists is asked when it is used."""
+        return Task(self, check_task_id(name), check_actor(actor or self.actor))
+
+    def states(self) -> Iterator[TaskState]:
+        """Every task as it is now, by name."""
+        self.ledger.catch_up()
+        return self.ledger.tasks()
+
+    def entries(self, task: str = "", start: int = 0) -> Iterator[Entry]:
+        """The ledger's entries in order, of one task or of all."""
+        self.ledger.catch_up()
+        if task and self.ledger.task(check_task_id(task)) is None:
+            raise RequestError("unknown_task", "There is no such task on this ledger.", where=task)
+        return self.ledger.task_entries(task) if task else self.ledger.entries(start)
+
+    # Answers about the whole -----------------------------------------------------------------------------------------
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> Report:
+        """Check every byte of the ledger and replay what it tells. Believes no cache."""
+        report: Report = adapter("verify").verify(
+            self.ledger_folder, disk=self.disk, objects=self.objects, processes=self.process, progress=progress
+        )
+        return report
+
+    def audit(self, task: str = "") -> AuditReport:
+        """Hold the evidence folders against the ledger."""
+        states = list(self.states())
+        if task and all(state.task != task for state in states):
+            raise RequestError("unknown_task", "There is no such task on this ledger.", where=task)
+        report: AuditReport = adapter("audit").audit(
+            states, folder=self.folder, objects=self.objects, processes=self.process, task=task or None
+        )
+        return report
+
+    # What the gate and the task ask for ------------------------------------------------------------------------------
+
+    @property
+    def ledger_folder(self) -> str:
+        return f"{self.project.state}/ledger"
+
+    def observe(self, state: TaskState, process: Process, actor: str) -> Any:
+        """Read and judge a phase's evidence (`gate.Observer`); the judge is loaded when evidence is first asked for."""
+        return self.judge.observe(state, process, actor)
+
+    def keep(self) -> None:
+        """Keep new verdicts for later commands (`gate.Observer`)."""
+        if self._verdicts is not None:
+            self._verdicts.flush()
+
+    @property
+    def judge(self) -> Any:
+        if self._judge is None:
+            self._verdicts = adapter("verdicts").StoredVerdicts(self.cache)
+            self._judge = adapter("judge").Judge(
+                self.folder,
+                self.objects,
+                self._verdicts,
+                schema_faults=lambda schema, value: adapter("schema").faults(schema, value),
+                repository=self.repository,
+                excluded=self.excluded,
+                clock=self.clock,
+            )
+        return self._judge
+
+    def process(self, digest: str) -> Process:
+        """A stored process. Raises `DamagedError` or `UnavailableError` when its object is not what it was, or gone."""
+        process = self._processes.get(digest)
+        if process is None:
+            data = self.objects.get(digest)
+            try:
+                process = Process.unpack(parse_line(data))
+            except ValueError as error:
+                message = "A stored process cannot be read by this release."
+                raise DamagedError("process_damaged", message, where=digest) from error
+            self._processes[digest] = process
+        return process
+
+    def load_process(self, name: str) -> Loaded:
+        """A process file by shipped name or path inside the project, checked."""
+        loaded: Loaded = adapter("policies").load(name, root=self.project.root)
+        return loaded
+
+    def repository(self) -> Repository | None:
+        """The git repository around the project; None where there is none."""
+        repository: Repository | None = adapter("git").Repository.find(self.project.root)
+        return repository
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Paths below the project that no diff, file set or tree counts."""
+        return ("state",)
+
+    def protected(self) -> tuple[str, ...]:
+        """Paths besides the usual ones that no guarded tool may write."""
+        inside = [self.user_folder, self.project.state]
+        if self.settings.process.endswith(".toml"):
+            inside.append(os.path.join(self.project.root, self.settings.process))
+        return tuple(_shown(self.project.root, path) for path in inside if path != f"{self.project.root}/state")
+
+    def follower(self) -> Follower:
+        """The follower that tells this ledger as telemetry."""
+        follower: Follower = adapter("follower").Follower(
+            self.ledger, self.project.state, disk=self.disk, clock=self.clock, entropy=self.entropy
+        )
+        return follower
+
+    def measured(self, measures: Measures) -> tuple[dict[str, Any], str]:
+        """Measures for programs and for people."""
+        report = adapter("report")
+        return report.report(measures), report.render(measures)
+
+    def heartbeat(self, renew: Callable[[], bool]) -> Any:
+        """A sign of life three times in the lifetime of a lease."""
+        return adapter("heartbeat").Heartbeat(renew, self.settings.lease_ttl_seconds / 3)
+
+    def scaffold(self, artifact: Artifact, state: TaskState, actor: str) -> bytes:
+        """The starting text of an artifact."""
+        text: bytes = adapter("scaffold").scaffold(artifact, state.attempt_id, actor)
+        return text
+
+    def differences(self, old: Process, new: Process) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What differs between two processes in words, and which of it is a weakening."""
+        found: tuple[tuple[str, ...], tuple[str, ...]] = adapter("difference").difference(old, new)
+        return found
+
+    def read_call(self, data: bytes) -> UseTool:
+        """A tool call as the guard judges it."""
+        call: UseTool = adapter("calls").read_call(data, root=self.project.root, protected=self.protected())
+        return call
+
+    def settle(self) -> None:
+        """Keep the validated settings for light commands. Called by writing commands only."""
+        if self._unsettled:
+            self.cache.put(f"settings-{self._unsettled}", encode(self.settings))
+            self._unsettled = ""
+
+    def _load_settings(self) -> tuple[Settings, str]:
+        asked: list[str] = []
+
+        def cached(digest: str) -> bytes | None:
+            asked.append(digest)
+            return self.cache.get(f"settings-{digest}")
+
+        settings, missed = load(
+            self.project.settings_path,
+            disk=self.disk,
+            cached=cached,
+            parse=lambda data, path: adapter("settings_file").parse(data, path),
+        )
+        return settings, asked[-1] if missed else ""
+
+    def _identity(self) -> Identity:
+        path = f"{self.ledger_folder}/ledger.json"
+        known = UserState(self.user_folder, self.disk, self.entropy).ledger_of(self.project.state)
+        try:
+            identity = parse_identity(read_file(self.disk, path), path)
+        except FileNotFoundError:
+            raise _no_ledger(path, known) from None
+        except OSError as error:
+            message = f"The ledger cannot be read: {error.strerror}."
+            raise UnavailableError("ledger_unreadable", message, where=path, fix="Make it readable.") from error
+        if known is not None and known != identity.id:
+            message = f"Another ledger stands here than the one that was seen before ({known})."
+            fix = "Restore the former one from a copy. If the change is meant: enforcer init --accept-ledger"
+            raise DamagedError("ledger_replaced", message, where=path, fix=fix)
+        return identity
+
+    def _base(self, revision: str) -> str:
+        repository = self.repository()
+        if repository is None:
+            if revision:
+                message = f"There is no git repository here, so {revision!r} names nothing."
+                raise RequestError("unknown_revision", message, fix="Leave --base out, or work in a repository.")
+            return ""
+        return repository.resolve(revision) if revision else repository.head() or ""
+
+
+def login_name() -> str:
+    """The login name, in the characters that an actor may have."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"uid-{os.getuid()}"
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "@._+-") else "-" for letter in name)[:64]
+
+
+def _settings(path: str, disk: Disk) -> Settings:
+    settings, _ = load(
+        path, disk=disk, cached=lambda digest: None, parse=lambda data, where: adapter("settings_file").parse(data, where)
+    )
+    return settings
+
+
+def _no_ledger(path: str, known: str | None) -> UnavailableError | RequestError:
+    if known is not None:
+        message = f"The ledger {known} was here and is gone, and history is never begun anew in silence."
+        fix = "Restore state/ledger from a copy. If a new history is meant: enforcer init --new-ledger"
+        return UnavailableError("ledger_missing", message, where=path, fix=fix)
+    message = "This project has settings and no ledger yet."
+    return RequestError("not_initialized", message, where=path, fix="enforcer init")
+
+
+def _shown(root: str, path: str) -> str:
+    path = os.path.realpath(path)
+    return os.path.relpath(path, root).replace(os.sep, "/") if path.startswith(root + os.sep) else path
