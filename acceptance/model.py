@@ -42,9 +42,9 @@ class Task:
     def holder(self) -> str | None:
         return self.owner if self.left > 0 else None
 
-    def open(self, title: str) -> Answer:
+    def open(self, actor: str, title: str) -> Answer:
         if self.title is not None:
-            return NOTHING if title == self.title else no("task_exists")
+            return self.still(actor) if title == self.title else no("task_exists")
         self.title, self.state = title, "open"
         return self._enter(PHASES[0])
 
@@ -54,7 +54,7 @@ class Task:
         here = PHASES.index(self.phase)
         step = 1 if to is None else PHASES.index(to) - here
         if step == 0:
-            return self._still(actor)
+            return self.still(actor)
         if step != 1:
             return no("phase_skip" if step > 1 else "phase_direction")
         if reasons := self._lease(actor) or self._prompt(actor) or self._evidence(files):
@@ -113,10 +113,11 @@ class Task:
             return {"task_closed" if self.state != "open" else "lease_held"}
         if self.holder is None:
             self.owner, self.left = actor, TTL
-        self._still(actor)
+        self.still(actor)
         return set()
 
-    def _still(self, actor: str) -> Answer:  # a sign of life
+    def still(self, actor: str) -> Answer:
+        """Nothing changes; from the holder even that is a sign of life."""
         self.left = TTL if self.holder == actor and self.left < TTL * 2 / 3 else self.left
         return NOTHING
 

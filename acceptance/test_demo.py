@@ -211,7 +211,7 @@ def test_a_file_that_is_not_the_published_sdist_is_refused(tmp_path: Path) -> No
 # Interrupted
 
 
-@pytest.fixture()
+@pytest.fixture
 def begun(sdist: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A demonstration that has come as far as its repository."""
     argv = [sys.executable, "-u", "-m", "enforcer", "demo", "--sdist", str(sdist), "--python", sys.executable]

@@ -114,7 +114,7 @@ def test_the_entrys_id_carries_task_and_key(world: World) -> None:
     assert world.events("command.refused", "T")[0]["id"] == "T/k-1"
 
 
-@pytest.mark.parametrize("key", ["", "a b", "x" * 65, "ä", "a/b"])
+@pytest.mark.parametrize("key", ["a b", "x" * 65, "ä", "a/b"])
 def test_a_malformed_key_is_an_error(world: World, key: str, tmp_path: Path) -> None:
     world.given_task("T")
     before = world.lines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from acceptance.model import PHASES
-from acceptance.world import BAD, BOB, GOOD, World, plain_process
+from acceptance.world import BOB, GOOD, World, plain_process
 
 ADOPT = ("process", "adopt", "T", "--reason", "The section has a new name", "--approver", BOB)
 
@@ -73,14 +73,23 @@ def test_adopting_needs_a_reason_and_an_approver(world: World, left_out: str) ->
 
 
 def test_what_a_rule_would_have_refused_is_recorded_where_it_only_observes(world: World) -> None:
-    text = plain_process().replace("words = 3 }", 'words = 3, mode = "observe" }')
+    wish = ', { id = "wish", kind = "sections", headings = ["Measurements"], words = 3, mode = "observe" }]'
+    text = plain_process().replace("}]", "}" + wish, 1)
     (world.root / "process.toml").write_text(text, encoding="utf-8")
     world.given_task("T")
-    world.write("T", "STRATEGIZE", BAD)
+    world.write("T", "STRATEGIZE", GOOD)
 
     assert world.ask("advance", "T").status == 0
+
     [warning] = world.events("phase.advanced")[0]["data"]["warnings"]
     assert warning["code"] == "evidence_invalid"
+
+
+def test_a_process_that_enforces_nothing_in_a_phase_is_an_error(world: World) -> None:
+    text = plain_process().replace("words = 3 }", 'words = 3, mode = "observe" }', 1)
+    (world.root / "process.toml").write_text(text, encoding="utf-8")
+
+    assert world.ask("open", "T").status == 2
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,12 @@ class Walk:
             task.release().require()
 
     def back(self, to: str) -> None:
+        """Go back. Whoever holds the task in IMPLEMENT counts as an implementer, so a reviewer does not go that far:
+        the task is handed over, and the worker goes back."""
         task = self.task
+        if PHASES.index(to) <= PHASES.index("IMPLEMENT") and task.actor == BOB:
+            task.release().require()
+            task = self.handles[ADA].task(self.name)
         task.backtrack(to, prose.sentence(self.chance)).require()
         if self.task.actor != task.actor:
             task.release().require()

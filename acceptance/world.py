@@ -26,7 +26,7 @@ from enforcer.ports import SystemDisk
 
 ADA, BOB = "ada", "bob"
 SECOND = 1_000_000
-START = 1_750_000_000 * SECOND  # a fixed moment in 2025, so that a run can be repeated
+START = 4_102_444_800 * SECOND  # the year 2100: later than anything that the machine's own clock has dated
 
 GOOD = "# Note\n\n## Findings\n\nThe parser drops the last field of a record; a guard clause keeps it.\n"
 BAD = "# Note\n\nNothing was found.\n"
@@ -184,11 +184,10 @@ class World:
             return Enforcer.open(root=str(self.root), actor=actor, environ=dict(os.environ), **ports)
 
     def git(self, *args: str) -> str:
+        """What git prints; bytes that are no UTF-8 become surrogate escapes, and line ends stay as they are."""
         environment = {**os.environ, **GIT}
-        done = subprocess.run(
-            ["git", *args], cwd=self.root, env=environment, capture_output=True, text=True, check=True
-        )
-        return done.stdout
+        done = subprocess.run(["git", *args], cwd=self.root, env=environment, capture_output=True, check=True)
+        return done.stdout.decode("utf-8", "surrogateescape")
 
     # Evidence
 

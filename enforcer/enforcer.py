@@ -156,7 +156,11 @@ class Enforcer:
         self.close()
 
     def close(self) -> None:
-        """Give back what is open. Everything acknowledged is on the ledger already."""
+        """Give back what is open, and keep new verdicts for later commands. All that counts is on the ledger already."""
+        if self.gate.answered:
+            self.settle()
+            if self._verdicts is not None:
+                self._verdicts.flush()
         self.ledger.close()
 
     # Tasks -----------------------------------------------------------------------------------------------------------
@@ -188,7 +192,6 @@ class Enforcer:
             revision=base,
             base=self._base(base),
         )
-        self.settle()
         return self.gate.submit(name, command, actor=check_actor(actor or self.actor), key=key)
 
     def task(self, name: str, *, actor: str = "") -> Task:
@@ -235,11 +238,6 @@ class Enforcer:
     def observe(self, state: TaskState, process: Process, actor: str) -> Any:
         """Read and judge a phase's evidence (`gate.Observer`); the judge is loaded when evidence is first asked for."""
         return self.judge.observe(state, process, actor)
-
-    def keep(self) -> None:
-        """Keep new verdicts for later commands (`gate.Observer`)."""
-        if self._verdicts is not None:
-            self._verdicts.flush()
 
     @property
     def judge(self) -> Any:

@@ -69,12 +69,11 @@ if TYPE_CHECKING:
         """Reads and judges a phase's evidence. See `evidence.judge`."""
 
         def observe(self, state: TaskState, process: Process, actor: str) -> Reading: ...
-        def keep(self) -> None: ...
 
     class Objects(Protocol):
         """Durable copies by digest. See `evidence.objects`."""
 
-        def put_many(self, many: Iterable[bytes]) -> tuple[str, ...]: ...
+        def put_many(self, contents: Iterable[bytes]) -> list[str]: ...
 
     class Margins(Protocol):
         """Lines beside the ledger. See `ledger.margins`."""
@@ -143,6 +142,7 @@ class Gate:
     ) -> None:
         self.store, self.leases, self._observer, self._objects, self._margins = store, leases, observer, objects, margins
         self._processes, self._clock, self._entropy, self._auto = processes, clock, entropy, lease_auto
+        self.answered = False  # Whether a writing command was answered here, so that caches may be written as well.
 
     def submit(
         self, task: str, command: Command, *, actor: str, key: str = "", token: int | None = None
@@ -159,8 +159,8 @@ class Gate:
         while (outcome := self._attempt(call)) is None:
             self.store.catch_up()
         self.store.sync()
+        self.answered = True
         self.store.save_caches()
-        self._observer.keep()
         return outcome
 
     def preview(self, task: str, command: Command, *, actor: str) -> tuple[Event | None, TaskState]:

@@ -68,7 +68,12 @@ def build(data: bytes, root: str) -> Loaded:
         raise Malformed((f"the stored form has {len(form)} bytes; the limit is {codec.MAX_BYTES}",))
     # Read back, so that a process is the same value whether it was just written or comes from the store.
     process = Process.unpack(codec.parse_line(form))
-    return Loaded(process, form, hashlib.sha256(form).hexdigest(), tuple(builder.schemas.values()))
+    return Loaded(process, form, digest(form), tuple(builder.schemas.values()))
+
+
+def digest(data: bytes) -> str:
+    """The name of an object."""
+    return hashlib.sha256(data).hexdigest()
 
 
 class _Builder:
@@ -125,7 +130,7 @@ class _Builder:
             table.name,
             table.format,
             required=table.required,
-            schema=hashlib.sha256(document).hexdigest() if document else "",
+            schema=digest(document) if document else "",
             stands_on=None if table.stands_on is None else tuple(table.stands_on),
             scaffold=table.scaffold or self._form(table, rules, document, key),
         )
@@ -168,7 +173,7 @@ class _Builder:
             self._fault(f"{key}.schema", f"{table.schema_} {problem}")
         if found:
             return b""
-        self.schemas[hashlib.sha256(document).hexdigest()] = document
+        self.schemas[digest(document)] = document
         return document
 
     def _form(self, table: ArtifactTable, rules: tuple[Rule, ...], document: bytes, key: str) -> str:

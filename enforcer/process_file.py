@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -275,6 +275,11 @@ _AnyRule = Annotated[
     | Paths | Attempt | Diff | Files | Planned | Bound | Reviewer | Commit | Tree | Observed,
     Field(discriminator="kind"),
 ]  # fmt: skip
+
+
+KINDS: tuple[str, ...] = tuple(
+    get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(get_args(_AnyRule)[0])
+)
 
 
 class ArtifactTable(_Table):

@@ -44,7 +44,11 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 class BadLine(ValueError):
-    """Bytes that are not a line of this format. `code` is `malformed`, `not_canonical` or `unknown_version`/`_event`."""
+    """Bytes that are not a line of this format, or not the next one. `code` is stable.
+
+    `malformed` and `not_canonical` contradict the format; `unknown_version` and `unknown_event` may be of a later
+    release. The others contradict the lines before it.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -105,7 +109,7 @@ def format_leaf(event: bytes, *, prev: str, seq: int, task_prev: str | None, tas
 
 def parse_leaf(leaf: bytes) -> Entry:
     """Read a line strictly: raises `BadLine` unless it is exactly what this format would have written."""
-    return entry_of(parse_frame(leaf), leaf)
+    return entry_of(parse_frame(leaf), leaf_hash(leaf))
 
 
 def parse_frame(leaf: bytes) -> dict[str, Any]:
@@ -131,16 +135,14 @@ def parse_frame(leaf: bytes) -> dict[str, Any]:
     return line
 
 
-def entry_of(line: dict[str, Any], leaf: bytes) -> Entry:
+def entry_of(line: dict[str, Any], hash: str) -> Entry:
     """The entry of a line that `parse_frame` has read. Raises `BadLine` for an event that cannot be read."""
     envelope = line["event"]
     task = envelope.get("subject")
     key = envelope["id"].partition("/")[2]
     event = _read_event(envelope["type"], envelope["data"])
-    seq, ts, prev = line["seq"], line["ts"], line["prev"]
-    return Entry(
-        seq, ts, task, line["task_seq"], prev, line["task_prev"], key, envelope["source"], event, leaf_hash(leaf)
-    )
+    before = (line["prev"], line["task_prev"])
+    return Entry(line["seq"], line["ts"], task, line["task_seq"], *before, key, envelope["source"], event, hash)
 
 
 def _check_place(line: dict[str, Any], task: str | None) -> None:

@@ -85,7 +85,8 @@ class FileLedger:
         self._healthy()
         end = self._disk.size(self._open())
         if end < self._end:
-            raise self._damaged("ledger_cut", self._end, f"the segment has {end} bytes, and {self._end} were there before")
+            what = f"the segment has {end} bytes, and {self._end} were there before"
+            raise self._damaged("ledger_cut", self._end, what)
         while self._end < end:
             data = self._disk.read(self._fd, min(CHUNK, end - self._end), self._end)
             complete = data.rfind(b"\n") + 1
@@ -198,9 +199,7 @@ class FileLedger:
         tasks = {state.task: state for state in self.tasks()}
         try:
             self._disk.make_folder(f"{self._folder}/.cache")
-            save_snapshot(
-                self._cache, header, tasks, count=len(tasks), key=key, disk=self._disk, entropy=self._entropy
-            )
+            save_snapshot(self._cache, header, tasks, count=len(tasks), key=key, disk=self._disk, entropy=self._entropy)
         except OSError:
             return
         self._snapshot_size = self.head.size

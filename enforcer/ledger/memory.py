@@ -84,7 +84,8 @@ class MemoryLedger:
 
     def entry(self, seq: int) -> Entry:
         if not 0 <= seq < len(self._leaves):
-            raise RequestError("unknown_entry", f"The ledger has {len(self._leaves)} entries; {seq} is not one of them.")
+            message = f"The ledger has {len(self._leaves)} entries; {seq} is not one of them."
+            raise RequestError("unknown_entry", message)
         return parse_leaf(self._leaves[seq])
 
     def close(self) -> None:

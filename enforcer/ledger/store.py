@@ -63,7 +63,8 @@ def parse_identity(data: bytes, where: str) -> Identity:
 
 def _damaged_identity(where: str) -> DamagedError:
     message = "The file that names the ledger is damaged."
-    return DamagedError("ledger_identity_damaged", message, where=where, fix="Restore it from a copy; nothing was changed.")
+    fix = "Restore it from a copy; nothing was changed."
+    return DamagedError("ledger_identity_damaged", message, where=where, fix=fix)
 
 
 def bucket_of(task: str, buckets: int) -> int:

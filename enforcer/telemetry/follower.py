@@ -30,17 +30,31 @@ from enforcer.workflow.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from typing import NoReturn
+    from typing import NoReturn, Protocol
 
     from enforcer.ledger.entry import Entry
-    from enforcer.ledger.store import Store
+    from enforcer.ledger.fold import Head
+    from enforcer.ledger.store import Identity
     from enforcer.ports import Clock, Disk, Entropy
     from enforcer.telemetry.spans import Span
+else:
+    Protocol = object
 
 TRACES, METRICS, CURSOR, GAPS, LOCK = "traces.jsonl", "metrics.jsonl", "cursor.json", "gaps.jsonl", "lock"
 
 # Entries a batch: few enough that another follower never waits long and the bytes of a batch fit into memory easily.
 BATCH = 2048
+
+
+class Source(Protocol):
+    """What is asked of a ledger here; every `Store` is one."""
+
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def head(self) -> Head: ...
+    def catch_up(self) -> None: ...
+    def entries(self, start: int = 0) -> Iterator[Entry]: ...
 
 
 class Progress(Record):
@@ -52,10 +66,10 @@ class Progress(Record):
 
 
 class Follower:
-    """Tells the ledger in `state/telemetry`. `state` is an absolute path; `store` any ledger."""
+    """Tells a ledger in `state/telemetry`. `state` is an absolute path."""
 
-    def __init__(self, store: Store, state: str, *, disk: Disk, clock: Clock, entropy: Entropy) -> None:
-        self._store, self._disk, self._entropy, self._state = store, disk, entropy, state
+    def __init__(self, ledger: Source, state: str, *, disk: Disk, clock: Clock, entropy: Entropy) -> None:
+        self._ledger, self._disk, self._entropy, self._state = ledger, disk, entropy, state
         self._folder = os.path.join(state, "telemetry")
         self._gaps = Gaps(self._path(GAPS), disk=disk, clock=clock)
         self._exporter: OtlpExporter | None = None
@@ -70,7 +84,10 @@ class Follower:
             return self._run(limit)
         except OSError as error:
             failure = UnavailableError(
-                "telemetry_unavailable", f"Telemetry stopped: {error}.", where=self._folder, fix="Make it writable."
+                "telemetry_unavailable",
+                f"Telemetry stopped: {error}.",
+                where=self._folder,
+                fix="Make sure that the folder can be written.",
             )
             self._gaps.record(failure.code, failure.message)
             raise failure from error
@@ -100,7 +117,7 @@ class Follower:
 
     def measures(self) -> Measures:
         """The measures as of the last run. Raises `OSError`; a cursor that cannot be read counts as none."""
-        cursor = self._stored() or Cursor(ledger=self._store.identity.id)
+        cursor = self._stored() or Cursor(ledger=self._ledger.identity.id)
         return Measures.unpack(cursor.measures).with_coalesced(_counts(cursor.refusals))
 
     # A run ----------------------------------------------------------------------------------------------------------
@@ -121,11 +138,11 @@ class Follower:
             self._disk.lock(fd)
             try:
                 # Under the lock, for the cursor may have been moved past what this process has seen of the ledger.
-                self._store.catch_up()
+                self._ledger.catch_up()
                 cursor = self._resume()
                 refusals = self._read_refusals(cursor.refusals)
                 # And again, so that no entry is missed which tells of a refusal that was just counted.
-                self._store.catch_up()
+                self._ledger.catch_up()
                 return self._batch(cursor, refusals, size)
             finally:
                 self._disk.unlock(fd)
@@ -134,7 +151,7 @@ class Follower:
 
     def _batch(self, cursor: Cursor, refusals: dict[str, tuple[int, ...]], size: int) -> Progress:
         measures = Measures.unpack(cursor.measures)
-        entries = list(islice(self._store.entries(cursor.seq + 1), size))
+        entries = list(islice(self._ledger.entries(cursor.seq + 1), size))
         batches = list(_tell(entries, measures))
         guard = self._read_guard(cursor.guard, measures)
         if not entries and (guard, refusals) == (cursor.guard, cursor.refusals):
@@ -155,14 +172,15 @@ class Follower:
 
     def _loaded(self) -> OtlpExporter:
         if self._exporter is None:
-            self._exporter = OtlpExporter(self._store.identity.id)
+            self._exporter = OtlpExporter(self._ledger.identity.id)
         return self._exporter
 
     # Taking up where the last run stopped ---------------------------------------------------------------------------
 
     def _resume(self) -> Cursor:
         """The cursor, with outputs that hold just what it says and a ledger that still holds its entry."""
-        cursor = self._stored() or Cursor(ledger=self._store.identity.id)
+        self._sweep()
+        cursor = self._stored() or Cursor(ledger=self._ledger.identity.id)
         if not self._stands(cursor):
             cursor = self._start_over(cursor)
         reached = cursor.replace(
@@ -171,6 +189,12 @@ class Follower:
         if reached != cursor:
             self._save(reached)
         return reached
+
+    def _sweep(self) -> None:
+        # Files are replaced under the lock, so whatever still has the name of one in the making was given up.
+        for name in self._disk.listing(self._folder):
+            if name.endswith(".new"):
+                self._disk.unlink(self._path(name))
 
     def _stored(self) -> Cursor | None:
         try:
@@ -183,11 +207,11 @@ class Follower:
 
     def _stands(self, cursor: Cursor) -> bool:
         """Whether the ledger is the one whose entries were told."""
-        if cursor.ledger != self._store.identity.id:
+        if cursor.ledger != self._ledger.identity.id:
             return False
         if cursor.seq < 0:
             return True
-        entry = next(iter(self._store.entries(cursor.seq)), None) if cursor.seq < self._store.head.size else None
+        entry = next(iter(self._ledger.entries(cursor.seq)), None) if cursor.seq < self._ledger.head.size else None
         return entry is not None and (entry.seq, entry.hash) == (cursor.seq, cursor.hash)
 
     def _start_over(self, cursor: Cursor) -> Cursor:
@@ -197,7 +221,7 @@ class Follower:
         ]
         message = f"Entry {cursor.seq} of ledger {cursor.ledger} is no longer there. Told from the start; kept: {kept}."
         self._gaps.record("ledger_replaced", message, seq=cursor.seq, hash=cursor.hash)
-        fresh = Cursor(ledger=self._store.identity.id)
+        fresh = Cursor(ledger=self._ledger.identity.id)
         self._save(fresh)
         return fresh
 

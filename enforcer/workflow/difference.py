@@ -80,7 +80,8 @@ def _phase(old: Process, new: Process, before: Phase, after: Phase, found: _Foun
             found.add(f"{name}: gone", weaker=True)
             continue
         _artifact(name, artifact, other, found)
-        gone = old.foundations(before, artifact) - new.foundations(after, other)
+        there = {f"{place.name}/{each.name}" for place, each in new.artifacts()}
+        gone = (old.foundations(before, artifact) & there) - new.foundations(after, other)
         if gone:
             found.add(f"{name}: no longer stands on {', '.join(sorted(gone))}", weaker=True)
     for artifact in after.artifacts:

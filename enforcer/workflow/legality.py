@@ -134,7 +134,7 @@ def _refusal(state: TaskState, event: Event, ts: int) -> Iterator[str]:
         yield f"it lists {len(event.refusals)} reasons, and at most {events.REFUSAL_LIMIT} stand in a line"
     due = _escalation(state, event)
     if not due <= set(event.escalation) or (due != set(event.escalation) and not more):
-        yield f"it escalates {', '.join(event.escalation) or 'nothing'}, and due was {', '.join(sorted(due)) or 'nothing'}"
+        yield f"it escalates {_listed(event.escalation)}, and due was {_listed(due)}"
     if coalesces(state, event, ts):
         yield f"the same refusal is recorded again within {COALESCE_US // 1_000_000} s, after many of its kind"
 
@@ -205,7 +205,11 @@ def _baseline_accepted(state: TaskState, event: events.BaselineAccepted) -> Iter
         yield f"{approver} accepts a change of its own prompt"
     last = state.attestations.get(f"{event.principal}/{event.phase}")
     shown = last.parts if last is not None else {}
-    if not event.parts or "volatile" in event.parts or any(shown.get(part) != event.parts[part] for part in event.parts):
+    if (
+        not event.parts
+        or "volatile" in event.parts
+        or any(shown.get(part) != event.parts[part] for part in event.parts)
+    ):
         yield f"it accepts what {event.principal} did not present last in {event.phase}"
     yield from _reason(event.reason)
 

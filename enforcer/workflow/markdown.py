@@ -121,7 +121,7 @@ def items(lines: Iterable[Line]) -> int:
 def placeholder(line: str) -> str:
     """The part of a line that shows that it still waits for its text; empty when nothing does."""
     item = re.match(_ITEM, line)
-    text = (item[1] if item else line).strip(" \t>*_#|")[:_LOOKED_AT]
+    text = (item[1] if item else line).lstrip(" \t>*_#|").rstrip(" \t*_#|")[:_LOOKED_AT]
     return text[:40] if re.match(_PLACEHOLDER, text) else ""
 
 

@@ -1,7 +1,8 @@
 """What no history can hold, whatever the process says: asked of every line that is read, by the state alone.
 
 The gate never writes what is listed here; somebody who edits the ledger may. It is also what makes `evolve` total: an
-event that passes can be folded. What else could not have been decided is asked by `legality`, when a ledger is verified.
+event that passes can be folded. What else could not have been decided is asked by `legality`, when a ledger is
+verified.
 """
 
 from __future__ import annotations

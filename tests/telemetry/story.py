@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from enforcer.ledger.entry import Entry, format_event
+from enforcer.ledger.entry import Entry, format_event, parse_leaf
+from enforcer.ledger.fold import Head
 from enforcer.ledger.memory import MemoryLedger
 from enforcer.ledger.store import Identity
 from enforcer.workflow import events
@@ -30,8 +31,30 @@ class Hands:
         return "boot", self.time * 1000
 
 
+class Shelf:
+    """A ledger to read: some lines, whatever they say, of which `seen` are caught up with."""
+
+    def __init__(self, identity: Identity, leaves: Sequence[bytes], seen: int | None = None) -> None:
+        self.identity = identity
+        self._entries = [parse_leaf(leaf) for leaf in leaves]
+        self.seen = len(leaves) if seen is None else seen
+
+    @property
+    def head(self) -> Head:
+        if not self.seen:
+            return Head(0, self.identity.genesis, 0)
+        last = self._entries[self.seen - 1]
+        return Head(self.seen, last.hash, last.ts)
+
+    def catch_up(self) -> None:
+        """Nothing arrives by itself."""
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        yield from self._entries[start : self.seen]
+
+
 class Story:
-    """A ledger that is being written. Each method adds one entry, a second after the one before unless told otherwise."""
+    """A ledger that is being written. Each method adds one entry, by default a second after the one before."""
 
     def __init__(self, ledger: str = LEDGER, *, start: int = START) -> None:
         self.clock = Hands(start)
@@ -47,6 +70,10 @@ class Story:
 
     def entries(self) -> list[Entry]:
         return list(self.ledger.entries())
+
+    def shelf(self, seen: int | None = None, *, kind: type[Shelf] = Shelf) -> Shelf:
+        """What is written so far as a ledger to read, of which `seen` entries are caught up with."""
+        return kind(self.ledger.identity, tuple(self.ledger.leaves()), seen)
 
     def open(self, task: str = "T", phase: str = "SPEC", **where: Any) -> Entry:
         event = events.TaskOpened(
@@ -108,7 +135,7 @@ def call(session: str, verdict: str, ts: int) -> dict[str, object]:
 
 
 def walk() -> Story:
-    """A task with a little of everything that is told as a span: two refusals, a failed VERIFY, a return, completion."""
+    """A task with a little of everything: a skip, a failed VERIFY, a return, a denied tool, completion."""
     story = Story()
     story.add(events.LedgerCreated(actor=ADA, version="1"), task=None)
     story.open(phase="IMPLEMENT")

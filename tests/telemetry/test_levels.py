@@ -37,7 +37,9 @@ def repaired(*seconds: float) -> Measures:
     return Measures.fold((), calls)
 
 
-@pytest.mark.parametrize("completed,abandoned,value,met", [(19, 1, 0.95, True), (18, 1, 0.947368, False), (0, 1, 0.0, False)])
+@pytest.mark.parametrize(
+    "completed,abandoned,value,met", [(19, 1, 0.95, True), (18, 1, 0.947368, False), (0, 1, 0.0, False)]
+)
 def test_success_is_completed_among_closed(completed: int, abandoned: int, value: float, met: bool) -> None:
     success = level(closed(completed, abandoned), "task_success_ratio")
     assert (success.value, success.met) == (value, met)
@@ -63,14 +65,18 @@ def test_one_looping_task_in_fifty_is_tolerated(tasks: int, met: bool) -> None:
     assert (loop.part, loop.whole, loop.met) == (1, tasks, met)
 
 
-@pytest.mark.parametrize("seconds,value,met", [((30,), 30.0, True), ((30.000001,), 30.000001, False), ((1, 2), 1.5, True)])
+@pytest.mark.parametrize(
+    "seconds,value,met", [((30,), 30.0, True), ((30.000001,), 30.000001, False), ((1, 2), 1.5, True)]
+)
 def test_tool_repair_is_the_mean_from_denial_to_the_next_allowed_call(seconds, value: float, met: bool) -> None:
     repair = level(repaired(*seconds), "tool_repair_mean")
     assert (repair.value, repair.met) == (value, met)
 
 
 def test_a_run_of_denials_is_one_episode_from_its_first() -> None:
-    calls = [call("s", verdict, START + at * SECOND) for at, verdict in enumerate(("deny", "deny", "deny", "allow", "allow"))]
+    calls = [
+        call("s", verdict, START + at * SECOND) for at, verdict in enumerate(("deny", "deny", "deny", "allow", "allow"))
+    ]
     repairs = Measures.fold((), calls).repairs
     assert (repairs.count, repairs.total_us, repairs.denials, repairs.calls) == (1, 3 * SECOND, 3, 5)
 
@@ -93,7 +99,9 @@ def test_a_duration_falls_into_the_bucket_whose_bound_it_does_not_exceed() -> No
     assert (repairs.within_limit, repairs.least_us, repairs.most_us) == (2, 100_000, 9999 * SECOND)
 
 
-@pytest.mark.parametrize("line", [None, [], {}, {"session": "s", "ts": 1.5, "verdict": "allow"}, {"session": "s", "ts": 1, "verdict": "ask"}])
+@pytest.mark.parametrize(
+    "line", [None, [], {}, {"session": "s", "ts": 1.5, "verdict": "allow"}, {"session": "s", "ts": 1, "verdict": "ask"}]
+)
 def test_what_is_no_answer_of_the_guard_is_counted_and_not_followed(line: object) -> None:
     assert Repairs().follow(line) == Repairs(unreadable=1)
 
@@ -109,7 +117,11 @@ def test_the_report_is_json_with_every_metric() -> None:
         "unit": "{refusal}",
         "series": [{"attributes": {"enforcer.phase.from": "IMPLEMENT", "enforcer.phase.to": "MONITOR"}, "value": 1}],
     }
-    assert [one["name"] for one in said["service_levels"]] == ["task_success_ratio", "task_loop_ratio", "tool_repair_mean"]
+    assert [one["name"] for one in said["service_levels"]] == [
+        "task_success_ratio",
+        "task_loop_ratio",
+        "tool_repair_mean",
+    ]
     assert said["service_levels"][0] == {
         "name": "task_success_ratio",
         "value": 1.0,

@@ -101,9 +101,9 @@ def test_a_skip_is_no_failed_validation() -> None:
 
 def test_another_command_refused_at_the_evidence_stage_is_no_failed_validation() -> None:
     refusal = Refusal("evidence_invalid", "m", "SPEC", "a")
-    assert not measured(
-        lambda story: story.refuse("evidence", refusal, command="restore", phase="SPEC")
-    ).total("phase_validations_failed")
+    assert not measured(lambda story: story.refuse("evidence", refusal, command="restore", phase="SPEC")).total(
+        "phase_validations_failed"
+    )
 
 
 def test_drift_is_counted_where_it_is_presented_and_not_where_it_is_judged_again() -> None:
@@ -128,7 +128,9 @@ def test_work_that_is_not_good_enough_yet_is_no_process_violation(code: str) -> 
 
 @pytest.mark.parametrize("code", ["lease_held", "approval_missing", "evidence_unsafe", "a_code_of_a_later_release"])
 def test_every_other_code_is_a_process_violation(code: str) -> None:
-    measures = measured(lambda story: story.refuse("evidence", Refusal("evidence_missing", "m"), Refusal(code, "m"), phase="SPEC"))
+    measures = measured(
+        lambda story: story.refuse("evidence", Refusal("evidence_missing", "m"), Refusal(code, "m"), phase="SPEC")
+    )
     assert measures.total("tasks_rejected_for_process_violation") == 1
 
 

@@ -125,8 +125,9 @@ def _tell(options: Options, project: str, home: str, screen: Screen) -> Ending:
 def _prepare(options: Options, project: str, home: str, screen: Screen) -> Place:
     """The package as a repository whose first commit is what was published."""
     screen.heading("GETTING READY")
-    screen.say("The package and the tools for its tests come through your own pip, once; then they are in the cache.")
+    screen.say("The package and the tools for its tests come through your own pip, and then stay in the cache.")
     python = package.check_python(options.python) if options.python else package.make_python()
+    screen.gap()
     screen.facts([("python", f"{python.version} with pytest {python.pytest} and coverage {python.coverage}")])
     sdist = package.read_sdist(options.sdist) if options.sdist else package.fetch_sdist(python.executable)
     screen.facts([("sdist ", f"{package.SDIST}, {sdist.origin}, SHA-256 {package.SHA256[:16]}… as pinned")])
@@ -143,7 +144,7 @@ def _open(desk: Desk) -> None:
     screen = desk.screen
     screen.heading("THE GATE")
     screen.say("The repository comes under the gate, and a task is opened for the change.")
-    desk.accepted(ADA, "init")
+    desk.set_up()
     desk.git(ADA, "add", "--all")
     desk.git(ADA, "commit", "--quiet", "--message", "Come under the gate")
     desk.accepted(ADA, "open", TASK, "--title", documents.TITLE)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import enforcer
+from enforcer.errors import UnavailableError
 from enforcer.surfaces.demo import measure
 from enforcer.workflow.record import Record
 
@@ -65,6 +66,15 @@ class Desk:
         self._environment = {**own, "ENFORCER_HOME": place.keys, "PYTHONPATH": path, "NO_COLOR": "1"}
 
     # The gate
+
+    def set_up(self) -> None:
+        """Put the project under the gate. Raises `UnavailableError` where the gate says that it cannot be."""
+        self.screen.command(ADA, ("enforcer", "init"))
+        done = self._run(ADA, ("init",), "", merged=True)
+        self.screen.answer(done.stdout)
+        if done.returncode != 0:
+            words = " ".join(done.stdout.split())
+            raise UnavailableError("demo_gate_unavailable", f"`enforcer init` ended with {done.returncode}: {words}")
 
     def accepted(self, who: str, *args: str, stdin: str = "", hang: int = 0) -> str:
         """Type a command that the gate must say yes to; answer what it printed. `hang` indents folded lines."""

@@ -175,7 +175,8 @@ def unpack(sdist: Sdist, folder: str) -> int:
 
 def check_python(executable: str) -> Python:
     """The interpreter that the user gave. Raises `UnavailableError` where it cannot run the tests."""
-    found = _ask(executable)
+    # Commands run in other folders later, and a path may be given from this one.
+    found = _ask(os.path.abspath(executable) if os.sep in executable else executable)
     if isinstance(found, str):
         raise UnavailableError("demo_python_unsuitable", f"{executable}: {found}", fix=PROVIDE)
     return found

@@ -47,11 +47,14 @@ class Screen:
         for line in textwrap.wrap(text, self._width - 2):
             self._out(f"  {line}")
 
+    def gap(self) -> None:
+        self._out("")
+
     def note(self, text: str) -> None:
         """One line about what a worker does besides typing commands."""
         self._out("")
-        for line in _wrap(text, self._width - 4):
-            self._out(f"  {self._paint('·', CYAN)} {line}")
+        for number, line in enumerate(_wrap(text, self._width - 4)):
+            self._out(f"  {self._paint('·', CYAN) if number == 0 else ' '} {line}")
 
     def command(self, who: str, argv: Sequence[str], stdin: str = "") -> None:
         """A command as typed at the prompt of one worker, with what it is given to read."""

@@ -148,11 +148,17 @@ def implement_again(story: Story) -> None:
 def verify_again(story: Story) -> None:
     desk = story.desk
     measured(story)
-    story.screen.say("Somebody has changed the first part of Ada's prompt meanwhile. She shows what she was told.")
+    told = documents.CHANGED_HEADER.strip()
+    story.screen.say(
+        f"Meanwhile somebody has changed the header of Ada's prompt: “{told}” She shows what she was told."
+    )
     desk.refused(ADA, "prompt_drift", *attestation(story, ADA, header=documents.CHANGED_HEADER))
     story.screen.say("With the prompt that she began with, and these results, the phase can be left.")
     desk.accepted(ADA, *attestation(story, ADA))
     story.advance()
+    story.screen.say(
+        "Ada ran the tests, and the gate did not see her do it: what it calls claimed is her word, and says so."
+    )
 
 
 def review(story: Story) -> None:
@@ -176,7 +182,7 @@ def review(story: Story) -> None:
 def pr(story: Story) -> None:
     desk = story.desk
     story.screen.say(
-        "Ada commits exactly what was reviewed and pushes it to a bare repository that stands for the remote."
+        "Ada commits exactly what was reviewed. Nothing leaves this machine: she pushes to a bare repository beside it."
     )
     remote = desk.place.beside("remote.git")
     measure.git(story.home, "init", "--quiet", "--bare", "remote.git")
@@ -184,7 +190,7 @@ def pr(story: Story) -> None:
     desk.git(ADA, "commit", "--quiet", "--all", "--message", documents.TITLE)
     desk.git(ADA, "push", "--quiet", remote, BRANCH)
     story.commit = measure.git(story.project, "rev-parse", "HEAD").strip()
-    story.screen.say("CI is a fresh clone of what was pushed, in which the tests run once more.")
+    story.screen.say("CI is a fresh clone of what was pushed, in which the package's tests run once more.")
     ci = documents.checks(desk.attempt(), continuous_integration(story), commit=story.commit)
     text = documents.pull_request(story.counts, story.rates, story.diff_digest, story.commit)
     desk.hand_in(
@@ -219,11 +225,11 @@ PHASES = (strategize, spec, plan, think, implement, verify, review, pr, monitor)
 
 def attestation(story: Story, who: str, *, header: str = documents.PROMPTS["header"]) -> list[str]:
     """The command that attests a worker's prompt, whose parts are put into files first."""
-    folder = story.scratch(f"prompt-{who}")
+    folder = story.scratch(who)
     for part, text in {**documents.PROMPTS, "header": header}.items():
         with open(os.path.join(folder, part), "w", encoding="utf-8") as file:
             file.write(text)
-    files = ((f"--{part}", story.desk.place.beside(f"prompt-{who}", part)) for part in documents.PROMPTS)
+    files = ((f"--{part}", story.desk.place.beside(who, part)) for part in documents.PROMPTS)
     return ["attest", TASK, *(word for pair in files for word in pair)]
 
 
@@ -269,6 +275,7 @@ def show_tests(story: Story, tests: measure.Tests, rates: dict[str, Any] | None 
     if rates:
         changed = f"{rates['changed_lines_covered']} of {rates['changed_lines_total']} changed"
         rows.append(("lines", f"{rates['lines_covered']} of {rates['lines_total']} executed, {changed} ones"))
+    story.screen.gap()
     story.screen.facts(rows)
 
 
@@ -296,6 +303,7 @@ def released(story: Story) -> list[tuple[str, str]]:
     measure.git(os.path.join(story.home, "ci"), "checkout-index", "--all", f"--prefix={release}/")
     answers = measure.ask_python(story.python, release, _SMOKE).splitlines()
     story.desk.expect("what the released package answers", _SMOKE_ANSWERS, answers)
+    story.screen.gap()
     story.screen.answer("\n".join(answers))
     return [
         ("a file with a comment parses", f"The value came back as {answers[0]}."),
