@@ -7,13 +7,34 @@
 
 The stages are request, task, order, lease, attestation, evidence. A refusal lists every reason of the first stage that
 fails, so a skip reads no evidence and is counted as a skip. A malformed request is the caller's mistake and is raised,
-not recorded.
+not recorded. The lease stage stands in `leasing`, the attestation stage in `attesting`, and what a "no" looks like in
+`answering`.
 """
 
 from __future__ import annotations
 
 from enforcer.errors import InternalError, RequestError
-from enforcer.workflow import events
+from enforcer.workflow import attesting, events, leasing
+from enforcer.workflow.answering import (
+    ATTESTATION,
+    COALESCE_FROM,
+    COALESCE_US,
+    ESCALATE_AT,
+    EVIDENCE,
+    EVIDENCE_NEEDED,
+    LEASE,
+    ORDER,
+    TASK,
+    TOOL,
+    EvidenceNeeded,
+    coalesces,
+    common,
+    escalation,
+    refuse,
+    stalled_minutes,
+    work,
+)
+from enforcer.workflow.attesting import PARTS, drift
 from enforcer.workflow.commands import (
     Abandon,
     AcceptBaseline,
@@ -29,39 +50,42 @@ from enforcer.workflow.commands import (
     RestoreEvidence,
     UseTool,
 )
-from enforcer.workflow.events import Claim, Refusal
-from enforcer.workflow.evolve import PHASE_PARTS, STATIC_PARTS, baseline_name, codes_in_a_row, signature
+from enforcer.workflow.events import Refusal
 from enforcer.workflow.guard import judge
-from enforcer.workflow.process import ENFORCE, OBSERVE, OFF
+from enforcer.workflow.process import ENFORCE, OBSERVE
 from enforcer.workflow.state import OPEN, principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, TypeAlias
+    from collections.abc import Callable
+    from typing import Any
 
-    from enforcer.workflow.events import Event
+    from enforcer.workflow.answering import Decision
+    from enforcer.workflow.events import Claim, Event
     from enforcer.workflow.facts import EvidenceFacts, Facts
     from enforcer.workflow.process import Phase, Process
-    from enforcer.workflow.state import Attestation, TaskState
+    from enforcer.workflow.state import TaskState
 
-    Decision: TypeAlias = "Event | None | EvidenceNeeded"
-
-TASK, ORDER, LEASE, ATTESTATION, EVIDENCE, TOOL = "task", "order", "lease", "attestation", "evidence", "tool"
-
-ESCALATE_AT = 3  # The third refusal in a row of one code.
-COALESCE_FROM = 10  # From the tenth identical refusal on, at most one entry a minute.
-COALESCE_US = 60_000_000
-STALLED_US = 90 * 60_000_000
-
-PARTS = (*STATIC_PARTS, *PHASE_PARTS, "volatile")
-
-
-class EvidenceNeeded:
-    """The answer depends on evidence that the facts do not hold yet."""
-
-
-EVIDENCE_NEEDED = EvidenceNeeded()
+__all__ = [
+    "ATTESTATION",
+    "COALESCE_FROM",
+    "COALESCE_US",
+    "ESCALATE_AT",
+    "EVIDENCE",
+    "EVIDENCE_NEEDED",
+    "LEASE",
+    "ORDER",
+    "PARTS",
+    "TASK",
+    "TOOL",
+    "Decision",
+    "EvidenceNeeded",
+    "coalesces",
+    "decide",
+    "drift",
+    "stalled_minutes",
+    "upstream_changed",
+]
 
 
 def decide(state: TaskState | None, command: Command, facts: Facts, process: Process | None) -> Decision:
@@ -74,62 +98,43 @@ def decide(state: TaskState | None, command: Command, facts: Facts, process: Pro
     if state.status != OPEN and not isinstance(command, UseTool | RestoreEvidence):
         if isinstance(command, ReleaseLease):
             return None
-        return _no(state, command, facts, TASK, (_closed(state),))
+        refusal = Refusal("task_closed", f"The task is {state.status}.", state.phase, fix="Open a new task.")
+        return refuse(state, command, facts, TASK, (refusal,))
     return _DECIDERS[type(command)](state, command, facts, process)
-
-
-def coalesces(state: TaskState, event: Event, now: int) -> bool:
-    """Whether a refusal is one more of a long streak of identical ones, too soon after the last recorded one."""
-    streak = state.streaks.get(event.actor)
-    return (
-        bool(event.refused)
-        and streak is not None
-        and streak.signature == signature(event, state.phase)
-        and streak.count >= COALESCE_FROM - 1
-        and now - streak.ts < COALESCE_US
-    )
-
-
-def stalled_minutes(state: TaskState, now: int) -> int:
-    """Whole minutes without progress, 0 below the limit of ninety."""
-    idle = now - state.progress_ts
-    return idle // 60_000_000 if state.status == OPEN and idle >= STALLED_US else 0
 
 
 # Request -------------------------------------------------------------------------------------------------------------
 
 
 def _check_request(command: Command, process: Process) -> None:
-    target = command.to if isinstance(command, Advance | Backtrack) else command.phase if isinstance(command, AcceptBaseline) else None
-    if target is not None and not process.has(target):
-        raise RequestError("unknown_phase", f"The process {process.name} has no phase {target}.", fix=f"One of: {', '.join(process.order)}")
-    for field in ("reason", "approver"):
-        if not str(getattr(command, field, "-")).strip() and not (isinstance(command, ReleaseLease) and not command.force):
-            raise RequestError(f"{field}_missing", f"`{command.name}` needs a {field}.", fix=f"Give it with --{field}.")
+    named = getattr(command, "phase" if isinstance(command, AcceptBaseline) else "to", None)
+    if named is not None and not process.has(named):
+        message = f"The process {process.name} has no phase {named}."
+        raise RequestError("unknown_phase", message, fix=f"One of: {', '.join(process.order)}")
+    if not (isinstance(command, ReleaseLease) and not command.force):
+        for field in ("reason", "approver"):
+            if not str(getattr(command, field, "-")).strip():
+                message = f"`{command.name}` needs a {field}."
+                raise RequestError(f"{field}_missing", message, fix=f"Give it with --{field}.")
     if isinstance(command, Attest):
         unknown = sorted(set(command.parts) - set(PARTS))
         if unknown or not command.parts:
-            raise RequestError("bad_attestation", f"An attestation presents at least one of {', '.join(PARTS)}.", where=", ".join(unknown))
+            message = f"An attestation presents at least one of {', '.join(PARTS)}."
+            raise RequestError("bad_attestation", message, where=", ".join(unknown))
 
 
 # Task ----------------------------------------------------------------------------------------------------------------
-
-
-def _closed(state: TaskState) -> Refusal:
-    return Refusal("task_closed", f"The task is {state.status}.", state.phase, fix="Open a new task for further work.")
 
 
 def _open(state: TaskState | None, command: Open, facts: Facts) -> Decision:
     if state is not None:
         if state.opened == facts.request:
             return None
-        message = f"The task is already open under the process {state.process} with other arguments."
-        refusal = Refusal("task_exists", message, state.phase, fix="Choose another task id, or open it with the same arguments.")
-        return _no(state, command, facts, TASK, (refusal,))
+        message = f"The task exists already: it was opened under the process {state.process} with other arguments."
+        fix = "Choose another task id, or open it with the same arguments."
+        return refuse(state, command, facts, TASK, (Refusal("task_exists", message, state.phase, fix=fix),))
     return events.TaskOpened(
-        actor=facts.actor,
-        request=facts.request,
-        notes=facts.notes,
+        **common(facts),
         title=command.title,
         process=command.process,
         digest=command.digest,
@@ -137,6 +142,13 @@ def _open(state: TaskState | None, command: Open, facts: Facts) -> Decision:
         attempt_id=facts.fresh_id,
         base=command.base,
     )
+
+
+def _abandon(state: TaskState, command: Abandon, facts: Facts, process: Process) -> Decision:
+    claim, refusals = leasing.lease_stage(state, facts)
+    if refusals:
+        return refuse(state, command, facts, LEASE, refusals)
+    return events.TaskAbandoned(**work(state, facts, claim), phase=state.phase, reason=command.reason)
 
 
 # Moves ---------------------------------------------------------------------------------------------------------------
@@ -147,28 +159,33 @@ def _advance(state: TaskState, command: Advance, facts: Facts, process: Process)
         return None
     refusals = _forward(state, command.to, process)
     if refusals:
-        return _no(state, command, facts, ORDER, refusals)
-    claim, refusals = _lease(state, facts)
+        return refuse(state, command, facts, ORDER, refusals)
+    claim, refusals = leasing.lease_stage(state, facts)
     if refusals:
-        return _no(state, command, facts, LEASE, refusals)
+        return refuse(state, command, facts, LEASE, refusals)
     phase = process.phase(state.phase)
-    judged = _attested(state, phase, facts, process)
-    if judged and phase.drift == ENFORCE:
-        return _no(state, command, facts, ATTESTATION, judged, claim)
-    if facts.evidence is None or facts.evidence.attempt_id != state.attempt_id:
-        return EVIDENCE_NEEDED
-    refusals = _evidence(state, facts.evidence, process)
-    if refusals:
-        return _no(state, command, facts, EVIDENCE, refusals, claim)
-    return _advanced(state, facts, process, claim, (*judged, *_warnings(facts.evidence)))
-
-
-def _advanced(state: TaskState, facts: Facts, process: Process, claim: Claim | None, warnings: tuple[Refusal, ...]) -> Event:
-    to = process.following(state.phase)
+    told = attesting.attestation_stage(state, phase, facts, process)
+    if told and phase.drift == ENFORCE:
+        return refuse(state, command, facts, ATTESTATION, told, claim)
     evidence = facts.evidence
-    assert evidence is not None
+    if evidence is None or (evidence.attempt_id, evidence.process) != (state.attempt_id, state.digest):
+        return EVIDENCE_NEEDED
+    refusals = _evidence(state, phase, evidence, process)
+    if refusals:
+        return refuse(state, command, facts, EVIDENCE, refusals, claim)
+    return _advanced(state, facts, evidence, process.following(state.phase), claim, (*told, *_observed(evidence)))
+
+
+def _advanced(
+    state: TaskState,
+    facts: Facts,
+    evidence: EvidenceFacts,
+    to: str | None,
+    claim: Claim | None,
+    warnings: tuple[Refusal, ...],
+) -> Event:
     return events.PhaseAdvanced(
-        **_work(state, facts, claim),
+        **work(state, facts, claim),
         start=state.phase,
         to=to or "",
         attempt_id=facts.fresh_id if to else "",
@@ -190,28 +207,6 @@ def _advanced(state: TaskState, facts: Facts, process: Process, claim: Claim | N
     )
 
 
-def _backtrack(state: TaskState, command: Backtrack, facts: Facts, process: Process) -> Decision:
-    if process.index(command.to) >= process.index(state.phase):
-        message = f"Backtracking goes to an earlier phase, and {command.to} is not before {state.phase}."
-        earlier = ", ".join(phase.name for phase in process.earlier(state.phase))
-        fix = f"One of: {earlier}." if earlier else "The first phase has none before it."
-        return _no(state, command, facts, ORDER, (Refusal("phase_direction", message, state.phase, fix=fix),))
-    claim, refusals = _lease(state, facts)
-    if refusals:
-        return _no(state, command, facts, LEASE, refusals)
-    work = _work(state, facts, claim)
-    return events.PhaseBacktracked(
-        **work, start=state.phase, to=command.to, reason=command.reason, attempt_id=facts.fresh_id
-    )
-
-
-def _abandon(state: TaskState, command: Abandon, facts: Facts, process: Process) -> Decision:
-    claim, refusals = _lease(state, facts)
-    if refusals:
-        return _no(state, command, facts, LEASE, refusals)
-    return events.TaskAbandoned(**_work(state, facts, claim), phase=state.phase, reason=command.reason)
-
-
 def _forward(state: TaskState, to: str | None, process: Process) -> tuple[Refusal, ...]:
     following = process.following(state.phase)
     if to is None or to == following:
@@ -224,222 +219,101 @@ def _forward(state: TaskState, to: str | None, process: Process) -> tuple[Refusa
     return (Refusal("phase_skip", message, state.phase, fix=f"Finish {state.phase}, then advance to {following}."),)
 
 
-# Lease ---------------------------------------------------------------------------------------------------------------
-
-
-def _lease(state: TaskState, facts: Facts) -> tuple[Claim | None, tuple[Refusal, ...]]:
-    """The claim that this entry makes, if it makes one, and why it may not act."""
-    lease, now = state.lease, facts.lease
-    if now.began_with is not None:
-        if lease is not None and lease.token == now.began_with and lease.holder == facts.actor and now.live:
-            return None, ()
-        return None, (_stale(state, now.began_with),)
-    if lease is not None and now.live:
-        return None, () if lease.holder == facts.actor else (_held(lease.holder, state, facts),)
-    if not now.auto:
-        fix = "enforcer lease claim TASK"
-        return None, (Refusal("lease_required", "The task has no live lease, and commands do not claim one here.", state.phase, fix=fix),)
-    return _new_claim(state, facts), ()
-
-
-def _new_claim(state: TaskState, facts: Facts) -> Claim:
-    previous = state.lease.holder if state.lease and state.lease.holder != facts.actor else ""
-    return Claim(facts.actor, state.token + 1, "taken_over" if previous else "claimed", previous)
-
-
-def _held(holder: str, state: TaskState, facts: Facts) -> Refusal:
-    seconds = max(1, -(-facts.lease.remaining_us // 1_000_000))
-    message = f"{holder} holds the task for another {seconds} s at most."
-    return Refusal("lease_held", message, state.phase, fix="Wait until it is released or expires, or work on another task.")
-
-
-def _stale(state: TaskState, token: int) -> Refusal:
-    message = f"The lease with token {token} has expired or was passed on; the newest token is {state.token}."
-    return Refusal("lease_stale", message, state.phase, fix="Look at the task again, claim its lease, and repeat what still holds.")
-
-
-def _claim(state: TaskState, command: ClaimLease, facts: Facts, process: Process) -> Decision:
-    if state.lease is not None and facts.lease.live:
-        if state.lease.holder == facts.actor:
-            return None
-        return _no(state, command, facts, LEASE, (_held(state.lease.holder, state, facts),))
-    claim = _new_claim(state, facts)
-    common: dict[str, Any] = {"actor": facts.actor, "request": facts.request, "notes": facts.notes}
-    if claim.previous:
-        return events.LeaseTakenOver(**common, holder=claim.holder, token=claim.token, previous=claim.previous)
-    return events.LeaseClaimed(**common, holder=claim.holder, token=claim.token)
-
-
-def _renew(state: TaskState, command: RenewLease, facts: Facts, process: Process) -> Decision:
-    lease = state.lease
-    if lease is not None and facts.lease.live:
-        if lease.holder != facts.actor:
-            return _no(state, command, facts, LEASE, (_held(lease.holder, state, facts),))
-        if facts.lease.began_with in (None, lease.token):
-            return None
-    held = facts.lease.began_with or (lease.token if lease and lease.holder == facts.actor else 0)
-    return _no(state, command, facts, LEASE, (_stale(state, held),))
-
-
-def _release(state: TaskState, command: ReleaseLease, facts: Facts, process: Process) -> Decision:
-    lease = state.lease
-    if lease is None:
-        return None
-    if lease.holder != facts.actor and not command.force:
-        if facts.lease.live:
-            return _no(state, command, facts, LEASE, (_held(lease.holder, state, facts),))
-        return None
-    if facts.lease.began_with not in (None, lease.token):
-        return None
-    return events.LeaseReleased(
-        actor=facts.actor,
-        request=facts.request,
-        notes=facts.notes,
-        holder=lease.holder,
-        token=lease.token,
-        forced=lease.holder != facts.actor,
-        reason=command.reason,
-    )
-
-
-# Attestation ---------------------------------------------------------------------------------------------------------
-
-
-def drift(parts: Mapping[str, str], who: str, phase: str, state: TaskState, process: Process) -> tuple[str, ...]:
-    """The parts that differ from what the process pins or the principal's baseline holds."""
-    differing = []
-    for part in (*STATIC_PARTS, *PHASE_PARTS):
-        expected = process.pins.get(part) or state.baselines.get(baseline_name(who, phase, part))
-        if part in parts and expected is not None and parts[part] != expected:
-            differing.append(part)
-    return tuple(differing)
-
-
-def _drifted(part: str, phase: str) -> Refusal:
-    message = f"The {part} of the prompt is not the one that was accepted."
-    return Refusal("prompt_drift", message, phase, part, fix="Restore it, or have the change accepted: enforcer baseline accept TASK PHASE --reason … --approver …")
-
-
-def _attest(state: TaskState, command: Attest, facts: Facts, process: Process) -> Decision:
-    claim, refusals = _lease(state, facts)
+def _backtrack(state: TaskState, command: Backtrack, facts: Facts, process: Process) -> Decision:
+    if process.index(command.to) >= process.index(state.phase):
+        message = f"Backtracking goes to an earlier phase, and {command.to} is not before {state.phase}."
+        earlier = ", ".join(phase.name for phase in process.earlier(state.phase))
+        fix = f"One of: {earlier}." if earlier else "The first phase has none before it."
+        return refuse(state, command, facts, ORDER, (Refusal("phase_direction", message, state.phase, fix=fix),))
+    claim, refusals = leasing.lease_stage(state, facts)
     if refusals:
-        return _no(state, command, facts, LEASE, refusals)
-    who, phase = principal(facts.actor), process.phase(state.phase)
-    differing = drift(command.parts, who, state.phase, state, process) if phase.drift != OFF else ()
-    if differing and phase.drift == ENFORCE:
-        refusal = _no(state, command, facts, ATTESTATION, tuple(_drifted(part, state.phase) for part in differing), claim)
-        return refusal.replace(attested=dict(command.parts))
-    known = state.baselines
-    return events.PromptAttested(
-        **_work(state, facts, claim),
-        phase=state.phase,
-        attempt_id=state.attempt_id,
-        parts=dict(command.parts),
-        first=tuple(part for part in PARTS[:-1] if part in command.parts and baseline_name(who, state.phase, part) not in known),
-        drift=differing,
-    )
-
-
-def _attested(state: TaskState, phase: Phase, facts: Facts, process: Process) -> tuple[Refusal, ...]:
-    """Why the holder's attestation does not let it leave the phase; asked once a task has attested at all."""
-    if phase.drift == OFF or not state.attestations:
-        return ()
-    who = principal(facts.actor)
-    last: Attestation | None = state.attestations.get(f"{who}/{state.phase}")
-    if last is None or last.attempt_id != state.attempt_id:
-        if phase.drift == OBSERVE:
-            return ()
-        message = f"{who} has not attested its prompt in this attempt of {state.phase}."
-        return (Refusal("attestation_missing", message, state.phase, fix="enforcer attest TASK --prompt FILE"),)
-    return tuple(_drifted(part, state.phase) for part in drift(last.parts, who, state.phase, state, process))
-
-
-def _accept_baseline(state: TaskState, command: AcceptBaseline, facts: Facts, process: Process) -> Decision:
-    who = command.principal or (principal(state.lease.holder) if state.lease else principal(facts.actor))
-    approver = principal(command.approver)
-    if approver == who or (state.lease and approver == principal(state.lease.holder)):
-        raise RequestError("approver_is_holder", f"{approver} cannot accept a change of its own prompt.", fix="Let somebody else approve it.")
-    last = state.attestations.get(f"{who}/{command.phase}")
-    if last is None:
-        message = f"{who} has attested nothing in {command.phase}."
-        raise RequestError("nothing_attested", message, fix="enforcer attest TASK --prompt FILE")
-    parts = {part: digest for part, digest in last.parts.items() if part != "volatile"}
-    changed = {part: digest for part, digest in parts.items() if state.baselines.get(baseline_name(who, command.phase, part)) != digest}
-    if not changed:
-        return None
-    return events.BaselineAccepted(
-        actor=facts.actor,
-        request=facts.request,
-        notes=facts.notes,
-        phase=command.phase,
-        principal=who,
-        parts=changed,
+        return refuse(state, command, facts, LEASE, refusals)
+    return events.PhaseBacktracked(
+        **work(state, facts, claim),
+        start=state.phase,
+        to=command.to,
         reason=command.reason,
-        approver=command.approver,
+        attempt_id=facts.fresh_id,
     )
 
 
 # Evidence ------------------------------------------------------------------------------------------------------------
 
 
-def _evidence(state: TaskState, evidence: EvidenceFacts, process: Process) -> tuple[Refusal, ...]:
+def _evidence(state: TaskState, phase: Phase, evidence: EvidenceFacts, process: Process) -> tuple[Refusal, ...]:
+    """Every reason why the phase cannot be left on this evidence."""
     refusals = list(evidence.problems)
     for verdict in evidence.verdicts:
         if verdict.mode == ENFORCE:
             refusals += verdict.refusals
-    standing = process.standing_on(process.phase(state.phase))
+    standing = process.standing_on(phase)
     for name, accepted in state.accepted_files().items():
         if name in standing and evidence.standing.get(name, "") != accepted.digest:
             refusals.append(upstream_changed(name, gone=not evidence.standing.get(name)))
-    if not process.phase(state.phase).rules:
+    if not phase.rules:
         # An empty rule set proves nothing, so it lets nothing pass.
-        message = f"The process asks nothing of {state.phase}, so there is nothing to accept."
-        refusals.append(Refusal("evidence_missing", message, state.phase, fix="Give the phase a rule, and adopt the process."))
+        message = f"The process asks nothing of {phase.name}, so there is nothing to accept."
+        fix = "Give the phase a rule, and adopt the process."
+        refusals.append(Refusal("evidence_missing", message, phase.name, fix=fix))
+    if not refusals:
+        _check_answered(phase, evidence)
     return tuple(refusals)
+
+
+def _check_answered(phase: Phase, evidence: EvidenceFacts) -> None:
+    """No answer is a "no": what the process asks for must be there, and every rule over it must have been asked."""
+    read = {one.artifact for one in evidence.files}
+    judged = {(verdict.rule, verdict.artifact) for verdict in evidence.verdicts}
+    open_questions = [artifact.name for artifact in phase.artifacts if artifact.required and artifact.name not in read]
+    open_questions += [
+        rule.id
+        for rule in phase.rules
+        if rule.mode == ENFORCE and rule.artifact in read and (rule.id, rule.artifact) not in judged
+    ]
+    if open_questions:
+        message = f"The evidence of {phase.name} was judged without an answer about {', '.join(open_questions)}."
+        raise InternalError("evidence_unjudged", message)
 
 
 def upstream_changed(name: str, *, gone: bool) -> Refusal:
     """Accepted evidence that is no longer what was accepted."""
     phase, _, artifact = name.partition("/")
-    message = f"{artifact} of {phase} {'is gone' if gone else 'differs from what was accepted'}, and this phase stands on it."
-    fix = f"Put it back: enforcer evidence restore TASK {phase}. Or earn it again: enforcer backtrack TASK --to {phase} --reason …"
+    found = "is gone" if gone else "differs from what was accepted"
+    message = f"{artifact} of {phase} {found}, and this phase stands on it."
+    again = f"enforcer backtrack TASK --to {phase} --reason …"
+    fix = f"Put it back: enforcer evidence restore TASK {phase}. Or earn it again: {again}"
     return Refusal("upstream_changed", message, phase, artifact, fix)
 
 
-def _warnings(evidence: EvidenceFacts) -> tuple[Refusal, ...]:
+def _observed(evidence: EvidenceFacts) -> tuple[Refusal, ...]:
+    """What would have refused, had its rule been enforced."""
     return tuple(refusal for verdict in evidence.verdicts if verdict.mode == OBSERVE for refusal in verdict.refusals)
 
 
 def _restore(state: TaskState, command: RestoreEvidence, facts: Facts, process: Process) -> Decision:
     if not command.restored:
         return None
-    return events.EvidenceRestored(
-        actor=facts.actor,
-        request=facts.request,
-        notes=facts.notes,
-        restored=dict(command.restored),
-        replaced=dict(command.replaced),
-    )
+    restored, replaced = dict(command.restored), dict(command.replaced)
+    return events.EvidenceRestored(**common(facts), restored=restored, replaced=replaced)
 
 
 # Process and tools ---------------------------------------------------------------------------------------------------
 
 
 def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Process) -> Decision:
-    """`process` is the one in force; the new one must keep the phases that the task has been through, in their order."""
+    """`process` is the one in force; the new one keeps the phases that the task has been through, in their order."""
     if command.digest == state.digest:
         return None
     walked = process.order[: process.index(state.phase) + 1]
     if command.phases[: len(walked)] != walked:
         message = f"The new process does not begin with {', '.join(walked)}, which the task has been through."
         raise RequestError("process_unfit", message, fix="Keep these phases, or open a new task under the new process.")
-    if principal(command.approver) in {principal(facts.actor), principal(state.lease.holder) if state.lease else ""}:
-        message = f"{principal(command.approver)} cannot approve its own change of process."
+    approver = principal(command.approver)
+    if approver in (principal(facts.actor), principal(state.lease.holder) if state.lease else ""):
+        message = f"{approver} cannot approve its own change of process."
         raise RequestError("approver_is_holder", message, fix="Let somebody else approve it.")
     return events.ProcessAdopted(
-        actor=facts.actor,
-        request=facts.request,
-        notes=facts.notes,
+        **common(facts),
         process=command.process,
         digest=command.digest,
         previous=state.digest,
@@ -455,66 +329,27 @@ def _use_tool(state: TaskState, command: UseTool, facts: Facts, process: Process
     if not refusals:
         return None
     refused = events.ToolRefused(
-        actor=facts.actor,
-        request=facts.request,
-        notes=facts.notes,
+        **common(facts),
         phase=state.phase,
         tool=command.tool,
-        refusals=refusals[: events.REFUSAL_LIMIT],
+        refusals=refusals,
         capabilities=command.needs,
         paths=command.writes[: events.REFUSAL_LIMIT],
         call=command.call,
         session=command.session,
     )
-    return refused.replace(escalation=_escalation(state, refused, None, facts))
-
-
-# Events --------------------------------------------------------------------------------------------------------------
-
-
-def _work(state: TaskState, facts: Facts, claim: Claim | None) -> dict[str, Any]:
-    """The fields of an event that was written under a lease."""
-    token = claim.token if claim else state.lease.token if state.lease else 0
-    return {"actor": facts.actor, "request": facts.request, "notes": facts.notes, "token": token, "lease": claim}
-
-
-def _no(
-    state: TaskState,
-    command: Command,
-    facts: Facts,
-    stage: str,
-    refusals: tuple[Refusal, ...],
-    claim: Claim | None = None,
-) -> events.CommandRefused:
-    if not refusals:
-        raise InternalError("empty_refusal", f"{command.name} was refused at the stage {stage} without a reason.")
-    to = getattr(command, "to", None)
-    work = _work(state, facts, claim) if stage in (ATTESTATION, EVIDENCE) else _outside(facts)
-    refused = events.CommandRefused(**work, command=command.name, stage=stage, phase=state.phase, refusals=refusals, to=to or "")
-    return refused.replace(escalation=_escalation(state, refused, claim, facts))
-
-
-def _outside(facts: Facts) -> dict[str, Any]:
-    return {"actor": facts.actor, "request": facts.request, "notes": facts.notes}
-
-
-def _escalation(state: TaskState, event: Event, claim: Claim | None, facts: Facts) -> tuple[str, ...]:
-    holder = claim.holder if claim else state.lease.holder if state.lease else ""
-    if holder != facts.actor:
-        return ()
-    codes = codes_in_a_row(state.streaks.get(facts.actor), event)
-    return tuple(code for code, count in codes.items() if count == ESCALATE_AT)
+    return refused.replace(escalation=escalation(state, refused))
 
 
 _DECIDERS: dict[type[Command], Callable[[TaskState, Any, Facts, Process], Decision]] = {
     Advance: _advance,
     Backtrack: _backtrack,
     Abandon: _abandon,
-    ClaimLease: _claim,
-    RenewLease: _renew,
-    ReleaseLease: _release,
-    Attest: _attest,
-    AcceptBaseline: _accept_baseline,
+    ClaimLease: leasing.claim,
+    RenewLease: leasing.renew,
+    ReleaseLease: leasing.release,
+    Attest: attesting.attest,
+    AcceptBaseline: attesting.accept_baseline,
     AdoptProcess: _adopt,
     RestoreEvidence: _restore,
     UseTool: _use_tool,

@@ -52,14 +52,16 @@ class _RecordType(type):
         fields = tuple(field for base in inherited for field in base.fields) + tuple(own)
         defaults = {field: value for base in inherited for field, value in base.defaults.items()}
         defaults |= {field: body.pop(field) for field in own if field in body}
-        kinds = {field: kind for base in inherited for field, kind in base.kinds.items()}
-        kinds |= {field: _kinds(str(annotations[field])) for field in own}
-        body.update(__slots__=tuple(own), fields=fields, known=frozenset(fields), defaults=defaults, kinds=kinds)
+        written = {field: kind for base in inherited for field, kind in base.written.items()}
+        written |= {field: annotations[field] for field in own}
+        body.update(__slots__=tuple(own), fields=fields, known=frozenset(fields), defaults=defaults)
+        body.update(written=written, kinds={})
         return super().__new__(mcs, name, bases, body)
 
     fields: tuple[str, ...]
     known: frozenset[str]
     defaults: dict[str, Any]
+    written: dict[str, str]
     kinds: dict[str, tuple[frozenset[type], frozenset[type]]]
 
 
@@ -151,7 +153,7 @@ class Record(metaclass=_RecordType):
         for field in cls.fields:
             if field in packed:
                 value = cls._unpack_field(field, packed[field])
-                kinds, items = cls.kinds[field]
+                kinds, items = cls.kinds.get(field) or _learn(cls, field)
                 if kinds and type(value) not in kinds:
                     raise ValueError(f"{cls.__name__}.{field} is of another kind")
                 if items and value and not {type(item) for item in _items(value)} <= items:
@@ -172,7 +174,7 @@ class Record(metaclass=_RecordType):
         kind = cls.nested.get(field)
         if kind is None:
             return _unpack(value, None)
-        if tuple not in cls.kinds[field][0]:
+        if not cls.written[field].startswith("tuple"):
             return None if value is None and field in cls.defaults else kind.unpack(value)
         if not isinstance(value, list):
             raise ValueError(f"{cls.__name__}.{field} is not an array")
@@ -187,6 +189,12 @@ def _pack(value: Any, complete: bool) -> Any:
     if isinstance(value, dict):
         return {key: _pack(item, complete) for key, item in value.items()}
     return value
+
+
+def _learn(cls: type[Record], field: str) -> tuple[frozenset[type], frozenset[type]]:
+    """What a field admits, worked out when the first one is read: most classes of a run are never read from JSON."""
+    kinds = cls.kinds[field] = _kinds(cls.written[field])
+    return kinds
 
 
 def _misfit(cls: type[Record], values: dict[str, Any]) -> str:

@@ -176,6 +176,7 @@ def _empty(folder: str) -> str:
 
 def _show_kept(project: str, home: str, screen: Screen) -> None:
     screen.heading("KEPT")
+    screen.gap()
     screen.facts(
         [
             ("project", f"{project}, with its state/ (ledger, evidence, objects, telemetry)"),
@@ -184,8 +185,7 @@ def _show_kept(project: str, home: str, screen: Screen) -> None:
         ]
     )
     screen.command("you", ("cd", project))
-    screen.command("you", ("export", f"ENFORCER_HOME={os.path.join(home, 'keys')}"))
-    screen.command("you", ("enforcer", "status", TASK))
+    screen.command("you", (f"ENFORCER_HOME={os.path.join(home, 'keys')}", "enforcer", "explain", TASK))
 
 
 @contextmanager

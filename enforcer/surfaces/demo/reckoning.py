@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 PHASES = ("STRATEGIZE", "SPEC", "PLAN", "THINK", "IMPLEMENT", "VERIFY", "REVIEW", "PR", "MONITOR")
 
-# Which metric counts which refusal, where it is one for one.
+# Which metric counts which refusals, one for one.
 _METRICS = {
-    "phase_skip": "phase_skips_attempted",
-    "tool_out_of_phase": "tool_out_of_phase_rejected",
-    "lease_held": "phase_lease_contention",
-    "prompt_drift": "prompt_drift_detected",
+    "phase_skips_attempted": ("phase_skip",),
+    "phase_validations_failed": ("evidence_invalid", "evidence_stale"),
+    "phase_lease_contention": ("lease_held",),
+    "prompt_drift_detected": ("prompt_drift",),
+    "tool_out_of_phase_rejected": ("tool_out_of_phase",),
 }
 
 
@@ -74,11 +75,13 @@ def reckon(desk: Desk) -> list[Finding]:
         Finding("ways back", "1", str(_count(events, "phase.backtracked"))),
         Finding("skips attempted, refused", str(asked["phase_skip"]), str(recorded["phase_skip"])),
     ]
-    found += [Finding(f"refusals {code}", str(asked[code]), str(recorded[code])) for code in sorted(asked | recorded)]
+    others = sorted((asked | recorded).keys() - {"phase_skip"})
+    found += [Finding(f"refusals {code}", str(asked[code]), str(recorded[code])) for code in others]
     exported = os.path.join(state, "telemetry", "metrics.jsonl")
     if os.path.exists(exported):
         metrics = read_metrics(exported)
-        told = {**{name: asked[code] for code, name in _METRICS.items()}, "phase_backtracks": 1}
+        told = {name: sum(asked[code] for code in codes) for name, codes in _METRICS.items()}
+        told["phase_backtracks"] = 1
         found += [Finding(f"metric {name}", str(count), str(metrics.get(name, 0))) for name, count in told.items()]
     verdict = desk.ask("verify")
     found.append(Finding("verdict of verify", "verified", verdict["verdict"]))

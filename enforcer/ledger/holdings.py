@@ -1,0 +1,152 @@
+"""What entries name and the ledger itself does not hold: objects by digest, and sealed lines in the margins.
+
+Missing is not changed: a copy of the ledger may travel without them, and then they cannot be judged. Bytes that are
+there and are not what was recorded are a contradiction.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+
+from enforcer.errors import EnforcerError, RequestError
+from enforcer.ledger.report import EVIDENCE, LEGALITY
+from enforcer.workflow import events
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    from enforcer.ledger.report import Findings
+    from enforcer.ports import Disk
+    from enforcer.workflow.events import Event, Sealed
+    from enforcer.workflow.process import Process
+
+    class Objects(Protocol):
+        """Durable copies by digest. See `evidence.objects`."""
+
+        def get(self, digest: str) -> bytes: ...
+
+
+CHUNK = 1 << 20
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_ABSENT = -1
+
+
+class Holdings:
+    """Looks at each object once. `state` is the folder that holds the margins."""
+
+    def __init__(self, state: str, *, disk: Disk, objects: Objects, found: Findings) -> None:
+        self._state, self._disk, self._objects, self._found = state, disk, objects, found
+        self._sizes: dict[bytes, int] = {}
+        self._absent: set[str] = set()
+
+    def check_event(self, event: Event, seq: int) -> None:
+        """Everything that an event names."""
+        for digest, what in _named(event):
+            self.check_object(digest, what, seq)
+        if isinstance(event, events.PhaseAdvanced):
+            for one in event.evidence:
+                size = self.check_object(one.digest, f"{event.start}/{one.artifact}", seq)
+                if size not in (None, one.size):
+                    message = f"{event.start}/{one.artifact} has {size} bytes, and {one.size} are on record."
+                    self._found.contradiction(EVIDENCE, seq, "size_wrong", message)
+        for seal in event.notes.guard if event.notes is not None else ():
+            self._check_seal(seal, seq)
+
+    def check_process(self, process: Process, seq: int) -> None:
+        """The schemas that a process names."""
+        for phase, artifact in process.artifacts():
+            if artifact.schema:
+                self.check_object(artifact.schema, f"the schema of {phase.name}/{artifact.name}", seq)
+
+    def check_object(self, digest: str, what: str, seq: int) -> int | None:
+        """The size of an object whose bytes are those of its digest; None where there is no such object."""
+        try:
+            name = bytes.fromhex(digest)
+        except ValueError:
+            name = b""
+        if len(name) != 32 or name.hex() != digest:
+            self._found.contradiction(LEGALITY, seq, "digest_malformed", f"What names {what} is not a digest.")
+            return None
+        if name not in self._sizes:
+            self._sizes[name] = self._look(digest, what, seq)
+        return self._sizes[name] if self._sizes[name] != _ABSENT else None
+
+    def check_refusals(self, task: str, count: int, seq: int) -> None:
+        """The task's refusals in the margin: at least as many as entries have counted."""
+        path = f"{self._state}/refusals/{task}.jsonl"
+        fd = self._open(path, f"refusals/{task}.jsonl", seq)
+        if fd is None:
+            return
+        try:
+            lines = sum(data.count(b"\n") for data in self._chunks(fd, 0, self._disk.size(fd)))
+        except OSError as error:
+            self._found.gap(EVIDENCE, seq, "margin_unreadable", f"refusals/{task}.jsonl: {error.strerror}.")
+            return
+        finally:
+            self._disk.close(fd)
+        if lines < count:
+            message = f"refusals/{task}.jsonl has {lines} lines, and the ledger counted {count}."
+            self._found.contradiction(EVIDENCE, seq, "margin_changed", message)
+
+    def _look(self, digest: str, what: str, seq: int) -> int:
+        try:
+            return len(self._objects.get(digest))
+        except RequestError as error:
+            self._found.contradiction(LEGALITY, seq, error.code, f"{what}: {error.message}")
+        except EnforcerError as error:
+            report = self._found.contradiction if error.code == "object_damaged" else self._found.gap
+            report(EVIDENCE, seq, error.code, f"{what}: {error.message}")
+        return _ABSENT
+
+    def _check_seal(self, seal: Sealed, seq: int) -> None:
+        if not seal.session or not _NAME.issuperset(seal.session) or seal.session[0] == ".":
+            self._found.contradiction(LEGALITY, seq, "seal_malformed", "It seals what is not a file of the guard.")
+            return
+        fd = self._open(f"{self._state}/guard/{seal.session}", f"guard/{seal.session}", seq)
+        if fd is None:
+            return
+        try:
+            content, lines = sha256(), 0
+            for data in self._chunks(fd, seal.start, seal.end):
+                content.update(data)
+                lines += data.count(b"\n")
+        except OSError as error:
+            self._found.gap(EVIDENCE, seq, "margin_unreadable", f"guard/{seal.session}: {error.strerror}.")
+            return
+        finally:
+            self._disk.close(fd)
+        if content.hexdigest() != seal.digest or lines != seal.count:
+            message = f"guard/{seal.session}, bytes {seal.start} to {seal.end}, does not hold the answers it did."
+            self._found.contradiction(EVIDENCE, seq, "margin_changed", message)
+
+    def _open(self, path: str, shown: str, seq: int) -> int | None:
+        try:
+            return self._disk.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if path not in self._absent:
+                code = "margin_missing" if isinstance(error, FileNotFoundError) else "margin_unreadable"
+                self._found.gap(EVIDENCE, seq, code, f"{shown} cannot be read: {error.strerror}.")
+            self._absent.add(path)
+            return None
+
+    def _chunks(self, fd: int, start: int, end: int) -> Iterator[bytes]:
+        while start < end and (data := self._disk.read(fd, min(CHUNK, end - start), start)):
+            yield data
+            start += len(data)
+
+
+def _named(event: Event) -> Iterator[tuple[str, str]]:
+    """Digest and meaning of what an event names, besides accepted evidence."""
+    if isinstance(event, events.TaskOpened | events.ProcessAdopted):
+        yield event.digest, f"the process {event.process}"
+    elif isinstance(event, events.CommandRefused) and event.reasons:
+        yield event.reasons, "the full list of reasons"
+    elif isinstance(event, events.EvidenceRestored):
+        for files, verb in ((event.restored, "restored"), (event.replaced, "replaced")):
+            for name, digest in files.items():
+                if digest:
+                    yield digest, f"{name}, as it was {verb}"
