@@ -51,8 +51,7 @@ class Task:
     def advance(self, actor: str, files: Mapping[str, str], to: str | None = None) -> Answer:
         if self.state != "open":
             return no("task_closed")
-        here = PHASES.index(self.phase)
-        step = 1 if to is None else PHASES.index(to) - here
+        step = 1 if to is None else PHASES.index(to) - PHASES.index(self.phase)
         if step == 0:
             return self.still(actor)
         if step != 1:
@@ -60,7 +59,8 @@ class Task:
         if reasons := self._lease(actor) or self._prompt(actor) or self._evidence(files):
             return no(*reasons)
         self.accepted[self.phase] = files[self.phase]
-        return self._close("completed") if self.phase == PHASES[-1] else self._enter(PHASES[here + 1])
+        following = PHASES[PHASES.index(self.phase) + 1 :]
+        return self._enter(following[0]) if following else self._close("completed")
 
     def backtrack(self, actor: str, to: str) -> Answer:
         if self.state == "open" and PHASES.index(to) >= PHASES.index(self.phase):
@@ -78,9 +78,10 @@ class Task:
         return no(*reasons) if (reasons := self._lease(actor)) else answer
 
     def renew(self, actor: str) -> Answer:
-        reasons = {"lease_stale"} if self.state == "open" and self.holder is None else self._lease(actor)
-        self.left = self.left if reasons else TTL
-        return no(*reasons) if reasons else NOTHING  # the ledger does not hear of a renewal
+        if reasons := {"lease_stale"} if self.state == "open" and self.holder is None else self._lease(actor):
+            return no(*reasons)
+        self.left = TTL
+        return NOTHING  # the ledger does not hear of a renewal
 
     def release(self, actor: str, force: bool = False) -> Answer:
         if self.state == "open" and not force and self.holder not in (None, actor):
@@ -101,7 +102,7 @@ class Task:
         return YES
 
     def accept_baseline(self, who: str) -> Answer:
-        """What `who` showed in this phase becomes the baseline, by the word of somebody who does not hold the lease."""
+        # What `who` showed in this phase becomes the baseline, by the word of somebody who does not hold the lease.
         if self.state != "open":
             return no("task_closed")
         before, parts = self.baselines, self.shown[who, self.phase][1]

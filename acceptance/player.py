@@ -83,7 +83,7 @@ class Player:
         self.clock = ManualClock()
         self.models = {name: Task() for name in TASKS}
         self.files: dict[str, dict[str, str]] = {name: {} for name in TASKS}
-        self.handles: dict[tuple[str, str], Any] = {}
+        self.libraries: dict[str, Any] = {}
         self.recorded: list[tuple[Step, str, Any, Any]] = []
         self.counts: Counter[str] = Counter()
         self.steps = 0
@@ -106,14 +106,19 @@ class Player:
                 raise Disagreement(f"{step} with the key {key} answered {first} and then {again}")
         if self.world.lines() != lines:
             raise Disagreement("repeating commands with their keys wrote to the ledger")
+        self.close()
         self.world.forget_caches()
-        self.handles.clear()
         replayed = {name: self._handle(name, ACTORS[0]).status() for name in TASKS}
         if replayed != live:
             raise Disagreement(f"replay gives {replayed}, and the live state is {live}")
-        report = self.world.library(ACTORS[0], clock=self.clock, disk=QuickDisk()).verify()
+        report = self._library(ACTORS[0]).verify()
         if report.verdict != "verified":
             raise Disagreement(f"the ledger does not verify: {report}")
+
+    def close(self) -> None:
+        for library in self.libraries.values():
+            library.close()
+        self.libraries.clear()
 
     def _step(self, step: Step) -> None:
         self.steps += 1
@@ -148,14 +153,14 @@ class Player:
             model.left -= int(seconds)
 
     def _restart(self, _step: Step, _task: str, actor: str) -> None:
-        self.handles = {key: handle for key, handle in self.handles.items() if key[1] != actor}
+        if actor in self.libraries:
+            self.libraries.pop(actor).close()
 
     # Steps that the gate answers
 
     def _open(self, step: Step, task: str, actor: str, title: str) -> None:
         expected = self.models[task].open(actor, title)
-        enforcer = self._library(actor)
-        self._answer(step, expected, lambda key: enforcer.submit_open(task, title=title, key=key))
+        self._answer(step, expected, lambda key: self._library(actor).submit_open(task, title=title, key=key))
 
     def _work(self, step: Step, task: str, actor: str) -> None:
         """Evidence that holds up for the phase, and on to the next one."""
@@ -164,13 +169,11 @@ class Player:
 
     def _advance(self, step: Step, task: str, actor: str) -> None:
         expected = self.models[task].advance(actor, self.files[task])
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.advance(key=key))
+        self._answer(step, expected, lambda key: self._handle(task, actor).advance(key=key))
 
     def _jump(self, step: Step, task: str, actor: str, to: str) -> None:
         expected = self.models[task].advance(actor, self.files[task], to)
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.advance(to=to, key=key))
+        self._answer(step, expected, lambda key: self._handle(task, actor).advance(to=to, key=key))
 
     def _insist(self, step: Step, task: str, actor: str) -> None:
         """The same refused command over and over, far enough for the gate to coalesce."""
@@ -179,38 +182,39 @@ class Player:
 
     def _backtrack(self, step: Step, task: str, actor: str, to: str) -> None:
         expected = self.models[task].backtrack(actor, to)
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.backtrack(to, "Something was missed", key=key))
+        self._answer(
+            step, expected, lambda key: self._handle(task, actor).backtrack(to, "Something was missed", key=key)
+        )
 
     def _abandon(self, step: Step, task: str, actor: str) -> None:
         expected = self.models[task].abandon(actor)
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.abandon("Not needed any more", key=key))
+        self._answer(step, expected, lambda key: self._handle(task, actor).abandon("Not needed any more", key=key))
 
     def _claim(self, step: Step, task: str, actor: str) -> None:
         expected = self.models[task].claim(actor)
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.claim(key=key))
+        self._answer(step, expected, lambda key: self._handle(task, actor).claim(key=key))
 
     def _renew(self, step: Step, task: str, actor: str) -> None:
         expected = self.models[task].renew(actor)
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda _key: handle.renew(), keyed=False)
+        self._answer(step, expected, lambda _key: self._handle(task, actor).renew(), keyed=False)
 
     def _release(self, step: Step, task: str, actor: str) -> None:
         expected = self.models[task].release(actor)
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.release(key=key))
+        self._answer(step, expected, lambda key: self._handle(task, actor).release(key=key))
 
     def _force(self, step: Step, task: str, actor: str) -> None:
         expected = self.models[task].release(actor, force=True)
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.release(force=True, reason="Its host is gone", key=key))
+        self._answer(
+            step,
+            expected,
+            lambda key: self._handle(task, actor).release(force=True, reason="Its host is gone", key=key),
+        )
 
     def _attest(self, step: Step, task: str, actor: str, header: str, role: str) -> None:
         expected = self.models[task].attest(actor, {"header": header, "role": role})
-        handle = self._handle(task, actor)
-        self._answer(step, expected, lambda key: handle.attest({"header": header, "role": role}, key=key))
+        self._answer(
+            step, expected, lambda key: self._handle(task, actor).attest({"header": header, "role": role}, key=key)
+        )
 
     def _accept(self, step: Step, task: str, actor: str) -> None:
         """Somebody who is no worker here accepts what the worker showed in this phase, if it showed anything."""
@@ -219,16 +223,14 @@ class Player:
         if (who, model.phase) not in model.shown:
             return
         phase, expected = model.phase, model.accept_baseline(who)
-        handle = self._handle(task, "olga")
         accept = {"reason": "Agreed upon", "approver": "olga", "principal": who}
-        self._answer(step, expected, lambda key: handle.accept_baseline(phase, **accept, key=key))
+        self._answer(step, expected, lambda key: self._handle(task, "olga").accept_baseline(phase, **accept, key=key))
 
     def _restore(self, step: Step, task: str, actor: str) -> None:
         """The gate puts accepted files back, whoever asks."""
         differing = any(self.files[task].get(phase) != what for phase, what in self.models[task].accepted.items())
-        handle = self._handle(task, actor)
         expected = Answer("accepted") if differing else self.models[task].still(actor)
-        self._answer(step, expected, lambda key: handle.restore(key=key))
+        self._answer(step, expected, lambda key: self._handle(task, actor).restore(key=key))
         self.files[task] |= self.models[task].accepted
 
     # Comparing
@@ -257,12 +259,12 @@ class Player:
             raise Disagreement(f"after {step} the model accepts {set(model.accepted)}, and the gate {accepted}")
 
     def _handle(self, task: str, actor: str) -> Any:
-        if (task, actor) not in self.handles:
-            self.handles[task, actor] = self._library(actor).task(task)
-        return self.handles[task, actor]
+        return self._library(actor).task(task)
 
     def _library(self, actor: str) -> Any:
-        return self.world.library(actor, clock=self.clock, disk=QuickDisk())
+        if actor not in self.libraries:
+            self.libraries[actor] = self.world.library(actor, clock=self.clock, disk=QuickDisk())
+        return self.libraries[actor]
 
     def _put(self, task: str, phase: str, content: str | None) -> None:
         if content is None:

@@ -74,8 +74,10 @@ def _play(script: Script) -> tuple[str, Counter[str]]:
         player = Player(World(Path(base), process=plain_process()).init())
         try:
             player.play(script)
-        except Exception as error:  # whatever is raised is a finding: the script must never stop the gate
+        except Exception as error:  # whatever is raised is a finding: no script may stop the gate
             return f"{type(error).__name__}: {error}", player.counts
+        finally:
+            player.close()
         return "", player.counts
 
 

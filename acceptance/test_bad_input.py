@@ -143,8 +143,11 @@ def test_a_deleted_ledger_is_missing_and_not_begun_again(world: World) -> None:
     world.given_task("T", "SPEC")
     shutil.rmtree(world.root / "state" / "ledger")
 
-    for args in (("advance", "T"), ("open", "U"), ("verify",), ("status",)):
+    for args in (("advance", "T"), ("open", "U"), ("status",)):
         assert_error(world, *args, code="ledger_missing")
+    verified = world.run("verify")
+    assert verified.status == 2
+    assert "ledger_missing" in verified.out
 
 
 def test_a_deleted_state_folder_is_a_missing_ledger(world: World) -> None:

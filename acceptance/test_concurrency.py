@@ -130,7 +130,7 @@ def test_two_workers_that_advance_at_once_advance_once(world: World) -> None:
         outcomes = list(pool.map(lambda task: task.advance(to="SPEC"), (one, two)))
 
     assert all(outcomes)
-    assert [outcome.seq is None for outcome in outcomes].count(False) == 1
+    assert [outcome.event is None for outcome in outcomes].count(False) == 1
     assert not codes(outcomes[0]) | codes(outcomes[1])
     assert len(world.events("phase.advanced", "T")) == 1
 

@@ -35,7 +35,10 @@ def steps(draw) -> tuple[str, ...]:
 def play(script: Script) -> Player:
     with tempfile.TemporaryDirectory() as base:
         player = Player(World(Path(base), process=plain_process()).init())
-        player.play(script)
+        try:
+            player.play(script)
+        finally:
+            player.close()
         return player
 
 

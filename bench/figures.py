@@ -1,4 +1,4 @@
-"""The figures, one function each. Every operation that is timed is checked to have succeeded and to be on the ledger."""
+"""The figures, one function each. Every timed operation is checked to have succeeded and to be on the ledger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from bench.sample import Figure
+from bench.sample import Figure, percentile
 from bench.world import World, document
 from enforcer.ledger.entry import format_event
 from enforcer.task import Task
@@ -47,7 +47,6 @@ def append(world: World) -> Figure:
             return place.seq
 
         seq = figure.time(once)
-        assert isinstance(seq, int)
         world.bare_write(figure, len(next(ledger.leaves(seq))) + 1)
     return _settled(figure)
 
@@ -57,9 +56,9 @@ def leases(world: World) -> Iterator[Figure]:
     claimed, released = Figure("lease claim", 2.0), Figure("lease release", 2.0)
     task = world.enforcer.open_task("LEASE")
     for _ in range(TIMES + WARM):
-        outcome = _timed(claimed, task.claim)
+        outcome = claimed.time(task.claim)
         world.bare_write(claimed, world.line_size(outcome))
-        outcome = _timed(released, task.release)
+        outcome = released.time(task.release)
         world.bare_write(released, world.line_size(outcome))
     yield _settled(claimed)
     yield _settled(released)
@@ -73,7 +72,7 @@ def attestation(world: World) -> Figure:
     header = "You work under the gate. " * 300
     for number in range(TIMES + WARM):
         parts = {"header": header, "role": "implementer", "volatile": str(number)}
-        outcome = _timed(figure, lambda: task.attest(parts))  # noqa: B023 - called at once
+        outcome = figure.time(lambda: task.attest(parts))  # noqa: B023 - called at once
         world.bare_write(figure, world.line_size(outcome))
     return _settled(figure)
 
@@ -90,7 +89,7 @@ def document_phase(world: World, name: str, limit: float, *, fresh: bool) -> Fig
     for number in range(TIMES + WARM):
         if fresh:
             _documents(world, task, "SECOND", str(number + 1))
-        outcome = _timed(figure, task.advance)
+        outcome = figure.time(task.advance)
         world.bare_write(figure, world.line_size(outcome))
         task.backtrack("SECOND", "measure it again").require()
     return _settled(figure)
@@ -113,13 +112,13 @@ def implement(world: World) -> Figure:
     task.claim().require()
     share: list[int] = []
     for _ in range(GIT_TIMES):
-        outcome = _timed(figure, task.advance)
+        outcome = figure.time(task.advance)
         world.bare_write(figure, world.line_size(outcome))
         task.backtrack("IMPLEMENT", "measure it again").require()
         state = task.state()
         reading = world.enforcer.observe(state, task.process(), "bench")
         share.append(reading.git_us * 1000)
-    figure.extra["git_share"] = round(sorted(share)[len(share) // 2] / sorted(figure.samples)[len(figure.samples) // 2], 2)
+    figure.extra["git_share"] = round(percentile(share, 50) / percentile(figure.samples, 50), 2)
     return figure
 
 
@@ -129,16 +128,12 @@ def status(world: World) -> Figure:
     command = [sys.executable, "-m", "enforcer", "status", "LEASE", "--root", str(world.project)]
     for _ in range(PROCESS_TIMES):
         done = figure.time(lambda: subprocess.run(command, capture_output=True, text=True))
-        assert isinstance(done, subprocess.CompletedProcess) and done.returncode == 0, done
+        assert done.returncode == 0, done.stderr
         assert "LEASE" in done.stdout
         bare = Figure("", None)
         bare.time(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
         figure.floor += bare.samples
     return figure
-
-
-def _timed(figure: Figure, call) -> object:  # type: ignore[no-untyped-def]
-    return figure.time(call)
 
 
 def _settled(figure: Figure) -> Figure:

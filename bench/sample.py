@@ -6,8 +6,11 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 MICRO = 1000
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -21,7 +24,7 @@ class Figure:
     extra: dict[str, float | int | str] = field(default_factory=dict)
     ok: bool = True
 
-    def time(self, call: Callable[[], object]) -> object:
+    def time(self, call: Callable[[], T]) -> T:
         """Run `call` once as a sample, in nanoseconds; what it returned."""
         began = time.perf_counter_ns()
         answer = call()

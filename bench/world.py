@@ -50,7 +50,8 @@ class World:
         """The bytes of the line that an operation wrote; raises where it is not on the ledger."""
         assert outcome and outcome.seq >= 0, f"{outcome.refusals}"
         leaf = next(self.enforcer.ledger.leaves(outcome.seq))
-        assert outcome.hash.encode() and len(leaf) > 0
+        assert outcome.hash.encode()
+        assert len(leaf) > 0
         return len(leaf) + 1
 
     def process(self, phases: tuple[str, ...], artifacts: int) -> str:

@@ -13,12 +13,12 @@ from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.evidence.folder import Folder
 from enforcer.evidence.objects import Objects
 from enforcer.gate import Gate
+from enforcer.leases.files import FileLeases
 from enforcer.ledger.cache import Cache
 from enforcer.ledger.codec import parse_line
 from enforcer.ledger.files import FileLedger
 from enforcer.ledger.margins import Margins
 from enforcer.ledger.store import parse_identity
-from enforcer.leases.files import FileLeases
 from enforcer.ports import SystemClock, SystemDisk, SystemEntropy, read_file
 from enforcer.project import check_actor, check_task_id, find, user_folder
 from enforcer.settings import encode, load
@@ -114,7 +114,7 @@ class Enforcer:
             entropy=entropy,
             lease_auto=self.settings.lease_auto,
         )
-        self._processes: dict[str, Process] = {}
+        self._processes = _Processes(self.objects)
         self._judge: Any = None
         self._verdicts: Any = None
 
@@ -156,7 +156,7 @@ class Enforcer:
         self.close()
 
     def close(self) -> None:
-        """Give back what is open, and keep new verdicts for later commands. All that counts is on the ledger already."""
+        """Give back what is open, and keep new verdicts for later. All that counts is on the ledger already."""
         if self.gate.answered:
             self.settle()
             if self._verdicts is not None:
@@ -183,7 +183,6 @@ class Enforcer:
         check_task_id(name)
         loaded = self.load_process(process or self.settings.process)
         self.objects.put_many((loaded.data, *loaded.objects))
-        self._processes[loaded.digest] = loaded.process
         command = Open(
             process=process or self.settings.process,
             digest=loaded.digest,
@@ -214,10 +213,7 @@ class Enforcer:
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Report:
         """Check every byte of the ledger and replay what it tells. Believes no cache."""
-        report: Report = adapter("verify").verify(
-            self.ledger_folder, disk=self.disk, objects=self.objects, processes=self.process, progress=progress
-        )
-        return report
+        return _verify(self.project, self.disk, self.entropy, progress)
 
     def audit(self, task: str = "") -> AuditReport:
         """Hold the evidence folders against the ledger."""
@@ -256,16 +252,7 @@ class Enforcer:
 
     def process(self, digest: str) -> Process:
         """A stored process. Raises `DamagedError` or `UnavailableError` when its object is not what it was, or gone."""
-        process = self._processes.get(digest)
-        if process is None:
-            data = self.objects.get(digest)
-            try:
-                process = Process.unpack(parse_line(data))
-            except ValueError as error:
-                message = "A stored process cannot be read by this release."
-                raise DamagedError("process_damaged", message, where=digest) from error
-            self._processes[digest] = process
-        return process
+        return self._processes(digest)
 
     def load_process(self, name: str) -> Loaded:
         """A process file by shipped name or path inside the project, checked."""
@@ -284,10 +271,10 @@ class Enforcer:
 
     def protected(self) -> tuple[str, ...]:
         """Paths besides the usual ones that no guarded tool may write."""
-        inside = [self.user_folder, self.project.state]
+        inside = [self.user_folder]
         if self.settings.process.endswith(".toml"):
             inside.append(os.path.join(self.project.root, self.settings.process))
-        return tuple(_shown(self.project.root, path) for path in inside if path != f"{self.project.root}/state")
+        return tuple(_shown(self.project.root, path) for path in inside)
 
     def follower(self) -> Follower:
         """The follower that tells this ledger as telemetry."""
@@ -317,7 +304,10 @@ class Enforcer:
 
     def read_call(self, data: bytes) -> UseTool:
         """A tool call as the guard judges it."""
-        call: UseTool = adapter("calls").read_call(data, root=self.project.root, protected=self.protected())
+        project = self.project
+        call: UseTool = adapter("calls").read_call(
+            data, root=project.root, protected=self.protected(), state=project.state
+        )
         return call
 
     def settle(self) -> None:
@@ -367,18 +357,65 @@ class Enforcer:
         return repository.resolve(revision) if revision else repository.head() or ""
 
 
+def verify(
+    start: str | os.PathLike[str] | None = None,
+    *,
+    root: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Verify the ledger of a project that need not be fit for use: whatever is wrong with it is in the report."""
+    environ = os.environ if environ is None else environ
+    disk = SystemDisk()
+    where = None if start is None else os.fspath(start)
+    project = find(where, root=root, environ=environ, projects_of=lambda path: _settings(path, disk).projects)
+    return _verify(project, disk, SystemEntropy(), progress)
+
+
+def _verify(project: Project, disk: Disk, entropy: Entropy, progress: Callable[[int, int], None] | None) -> Report:
+    objects = Objects(f"{project.state}/objects", disk, entropy)
+    report: Report = adapter("verify").verify(
+        f"{project.state}/ledger", disk=disk, objects=objects, processes=_Processes(objects), progress=progress
+    )
+    return report
+
+
+class _Processes:
+    """Stored processes by digest, each read once."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._read: dict[str, Process] = {}
+
+    def __call__(self, digest: str) -> Process:
+        process = self._read.get(digest)
+        if process is None:
+            data = self._objects.get(digest)
+            try:
+                process = self._read[digest] = Process.unpack(parse_line(data))
+            except ValueError as error:
+                message = "A stored process cannot be read by this release."
+                raise DamagedError("process_damaged", message, where=digest) from error
+        return process
+
+
 def login_name() -> str:
     """The login name, in the characters that an actor may have."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         name = f"uid-{os.getuid()}"
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "@._+-") else "-" for letter in name)[:64]
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "@._+-") else "-" for letter in name)[
+        :64
+    ]
 
 
 def _settings(path: str, disk: Disk) -> Settings:
     settings, _ = load(
-        path, disk=disk, cached=lambda digest: None, parse=lambda data, where: adapter("settings_file").parse(data, where)
+        path,
+        disk=disk,
+        cached=lambda digest: None,
+        parse=lambda data, where: adapter("settings_file").parse(data, where),
     )
     return settings
 

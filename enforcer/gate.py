@@ -19,8 +19,7 @@ from hashlib import sha256
 from enforcer.errors import InternalError, RequestError
 from enforcer.ledger.codec import canonical
 from enforcer.ledger.entry import format_event
-from enforcer.workflow.commands import Open
-from enforcer.workflow.decide import EVIDENCE_NEEDED, EvidenceNeeded, coalesces, decide, stalled_minutes
+from enforcer.workflow.decide import EvidenceNeeded, coalesces, decide, stalled_minutes
 from enforcer.workflow.events import (
     REFUSAL_LIMIT,
     CommandRefused,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from enforcer.workflow.events import Event, Refusal, Sealed
     from enforcer.workflow.facts import EvidenceFacts
     from enforcer.workflow.process import Process
-    from enforcer.workflow.state import Receipt, TaskState
+    from enforcer.workflow.state import TaskState
 
     class Leases(Protocol):
         """When leases end. See `leases.files`."""
@@ -140,13 +139,17 @@ class Gate:
         entropy: Entropy,
         lease_auto: bool = True,
     ) -> None:
-        self.store, self.leases, self._observer, self._objects, self._margins = store, leases, observer, objects, margins
+        self.store, self.leases, self._observer, self._objects, self._margins = (
+            store,
+            leases,
+            observer,
+            objects,
+            margins,
+        )
         self._processes, self._clock, self._entropy, self._auto = processes, clock, entropy, lease_auto
         self.answered = False  # Whether a writing command was answered here, so that caches may be written as well.
 
-    def submit(
-        self, task: str, command: Command, *, actor: str, key: str = "", token: int | None = None
-    ) -> Outcome:
+    def submit(self, task: str, command: Command, *, actor: str, key: str = "", token: int | None = None) -> Outcome:
         """Carry out a command, or refuse it on the record. Returns once the answer is on stable storage.
 
         `key` is the caller's idempotency key; `token` the fencing token of a lease block, inside which nothing is
@@ -154,8 +157,8 @@ class Gate:
         acknowledged).
         """
         call = _Call(task, command, actor, key, self._request(command), self._entropy.token(32).hex())
+        call.token = token
         self.store.catch_up()
-        call.began_with = token if token is not None else self._token_of(task, actor)
         while (outcome := self._attempt(call)) is None:
             self.store.catch_up()
         self.store.sync()
@@ -167,7 +170,6 @@ class Gate:
         """What `submit` would answer now. Writes nothing."""
         call = _Call(task, command, actor, "", self._request(command), self._entropy.token(32).hex())
         self.store.catch_up()
-        call.began_with = self._token_of(task, actor)
         decision = self._decide(call)
         state = self.store.task(task)
         if state is None or isinstance(decision, EvidenceNeeded):
@@ -247,9 +249,7 @@ class Gate:
         codes = sorted({one.code for one in event.refused})
         line = {"actor": event.actor, "codes": codes, "command": call.command.name, "ts": self._clock.now()}
         self._margins.refuse(call.task, {**line, "seq": streak.seq, "hash": streak.hash})
-        return Outcome(
-            task=call.task, event=event, seq=streak.seq, hash=streak.hash, coalesced=True, state=state
-        )
+        return Outcome(task=call.task, event=event, seq=streak.seq, hash=streak.hash, coalesced=True, state=state)
 
     def _satisfied(self, call: _Call, state: TaskState | None) -> Outcome:
         if state is not None and state.lease is not None and state.lease.holder == call.actor:
@@ -271,12 +271,6 @@ class Gate:
             self.leases.grant(task, token)
             return True
 
-    def _token_of(self, task: str, actor: str) -> int | None:
-        state = self.store.task(task)
-        if state is None or state.lease is None or state.lease.holder != actor:
-            return None
-        return state.lease.token if self.leases.remaining_us(task, state.lease.token) else None
-
     def _lease_ended(self, event: Event, call: _Call) -> bool:
         """Whether the lease that the decision relied on has run out since: a pause may come at any point."""
         if not isinstance(event, WorkEvent) or event.lease is not None or not event.token:
@@ -297,12 +291,17 @@ class Gate:
         now = self._clock.now()
         lease = state.lease if state else None
         call.remaining_us = self.leases.remaining_us(call.task, lease.token) if lease else 0
+        if not call.begun:
+            # The token that counts is the one held when the command began, whatever is true when it is written.
+            call.begun = True
+            if call.token is None and lease is not None and lease.holder == call.actor and call.remaining_us:
+                call.token = lease.token
         return Facts(
             actor=call.actor,
             now=now,
             request=call.request,
             fresh_id=call.fresh_id[:32],
-            lease=LeaseFacts(call.remaining_us > 0, call.remaining_us, call.began_with, self._auto),
+            lease=LeaseFacts(call.remaining_us > 0, call.remaining_us, call.token, self._auto),
             evidence=call.reading.facts if call.reading else None,
             notes=self._notes(state, now),
         )
@@ -318,7 +317,11 @@ class Gate:
         if not (back or rejected or coalesced > 0 or guard or stalled):
             return None
         return Notes(
-            coalesced=max(0, coalesced), guard=guard, stalled_minutes=stalled, clock_back_us=back, cache_rejected=rejected
+            coalesced=max(0, coalesced),
+            guard=guard,
+            stalled_minutes=stalled,
+            clock_back_us=back,
+            cache_rejected=rejected,
         )
 
     # Idempotency -----------------------------------------------------------------------------------------------------
@@ -355,12 +358,25 @@ class Gate:
 class _Call:
     """One command on its way through the gate, with what was gathered for it so far."""
 
-    __slots__ = ("actor", "began_with", "command", "fresh_id", "key", "reading", "reasons", "remaining_us", "request", "task")
+    __slots__ = (
+        "actor",
+        "begun",
+        "command",
+        "fresh_id",
+        "key",
+        "reading",
+        "reasons",
+        "remaining_us",
+        "request",
+        "task",
+        "token",
+    )
 
     def __init__(self, task: str, command: Command, actor: str, key: str, request: str, fresh_id: str) -> None:
         self.task, self.command, self.actor, self.key = task, command, actor, key
         self.request, self.fresh_id = request, fresh_id
-        self.began_with: int | None = None
+        self.begun = False
+        self.token: int | None = None
         self.remaining_us = 0
         self.reading: Reading | None = None
         self.reasons = b""

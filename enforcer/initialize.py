@@ -20,8 +20,8 @@ from enforcer.ports import SystemDisk, SystemEntropy, read_file, write_durably
 from enforcer.project import check_not_nested, place, user_folder
 from enforcer.settings_file import parse
 from enforcer.userstate import UserState
-from enforcer.workflow.evolve import GENERATED_KEY
 from enforcer.workflow.events import LedgerCreated
+from enforcer.workflow.evolve import GENERATED_KEY
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ Work here goes through Enforcer, one phase after the other; no phase can be skip
 1. `enforcer status TASK` says where a task stands; `enforcer explain TASK` says what its phase still needs.
 2. `enforcer scaffold TASK` writes a starting text for each artifact into `state/evidence/TASK/<phase>/`. Fill them in
    truthfully: an untouched or invented one is refused, and the refusal stays on the record.
-3. `enforcer advance TASK` leaves the phase. A refusal names every reason and how to fix it; read it before trying again.
+3. `enforcer advance TASK` leaves the phase. A refusal names every reason and its fix; read them before trying again.
 4. When something earlier has to change: `enforcer backtrack TASK --to PHASE --reason "…"`. Going back is normal.
 
 Never edit below `state/` outside the evidence folder of the current phase, nor `enforcer.toml`. Set `ENFORCER_ACTOR` to
@@ -101,7 +101,9 @@ def initialize(
         _write_settings(project, process, created, disk=disk, entropy=entropy)
         _write_state(project, created, disk=disk, entropy=entropy)
         user = UserState(user_folder(environ), disk, entropy)
-        _write_ledger(project, user, user_folder(environ), created, new_ledger, accept_ledger, disk=disk, entropy=entropy)
+        _write_ledger(
+            project, user, user_folder(environ), created, new_ledger, accept_ledger, disk=disk, entropy=entropy
+        )
         _write_agents(project, created, disk=disk, entropy=entropy)
     except OSError as error:
         message = f"The project cannot be written: {error.strerror}."
@@ -132,7 +134,9 @@ def _write_settings(project: Project, process: str, created: list[str], *, disk:
 
 def _write_state(project: Project, created: list[str], *, disk: Disk, entropy: Entropy) -> None:
     if os.path.islink(project.state):
-        raise RequestError("state_is_link", "The state folder is a symbolic link.", where=project.state, fix="Remove it.")
+        raise RequestError(
+            "state_is_link", "The state folder is a symbolic link.", where=project.state, fix="Remove it."
+        )
     for folder in ("", "/evidence", "/objects", "/leases", "/ledger"):
         disk.make_folder(project.state + folder)
     ignore = f"{project.state}/.gitignore"
@@ -154,7 +158,8 @@ def _write_ledger(
 ) -> None:
     folder = f"{project.state}/ledger"
     path = f"{folder}/ledger.json"
-    lock = disk.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    # Not the lock that appends take: `files.create` takes that one itself, and `flock` does not nest.
+    lock = disk.open(f"{project.state}/init.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     try:
         disk.lock(lock)
         known = user.ledger_of(project.state)
@@ -212,5 +217,3 @@ def _write_agents(project: Project, created: list[str], *, disk: Disk, entropy: 
     joined = f"{text.rstrip()}\n\n{section}" if text.strip() else f"# Agents\n\n{section}"
     write_durably(disk, path, joined.encode("utf-8", "surrogateescape"), entropy=entropy)
     created.append(path)
-
-

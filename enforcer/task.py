@@ -27,7 +27,7 @@ from enforcer.workflow.state import OPEN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any, ClassVar
+    from typing import Any
 
     from enforcer.enforcer import Enforcer
     from enforcer.gate import Outcome
@@ -47,7 +47,7 @@ class LeaseStatus(Record):
 
 
 class Status(Record, kw_only=True):
-    """How a task stands. `changed` are accepted files that are no longer what was accepted, `falls` what stands on them."""
+    """How a task stands. `changed`: accepted files that are not what was accepted; `falls`: what stands on them."""
 
     task: str
     title: str
@@ -109,7 +109,8 @@ class Task:
         refused as `lease_stale`, and nothing is claimed anew.
         """
         state = self.claim().require().state
-        assert state is not None and state.lease is not None
+        assert state is not None
+        assert state.lease is not None
         token = self._token = state.lease.token
         gate = self._enforcer.gate
         heartbeat = self._enforcer.heartbeat(lambda: gate.renew(self.name, token))
@@ -129,8 +130,8 @@ class Task:
     def attest(self, parts: Mapping[str, bytes | str], *, key: str = "") -> Outcome:
         """Present the bytes that the worker was given, by part: header, role, tools, model, persona, volatile.
 
-        `prompt` stands for `header` where a prompt is one piece. It proves that these digests were presented, not that a
-        model obeyed the text.
+        `prompt` stands for `header` where a prompt is one piece. It proves that these digests were presented, not that
+        a model obeyed the text.
         """
         given = {("header" if part == "prompt" else part): text for part, text in parts.items()}
         if len(given) != len(parts) or not set(given) <= set(PARTS):
@@ -139,9 +140,7 @@ class Task:
         digests = {part: sha256(_bytes(text)).hexdigest() for part, text in given.items()}
         return self._submit(Attest(digests), key)
 
-    def accept_baseline(
-        self, phase: str, *, reason: str, approver: str, principal: str = "", key: str = ""
-    ) -> Outcome:
+    def accept_baseline(self, phase: str, *, reason: str, approver: str, principal: str = "", key: str = "") -> Outcome:
         """Take what `principal` (by default the holder) last attested in `phase` as its baseline."""
         command = AcceptBaseline(phase.upper(), reason, check_actor(approver), principal)
         return self._submit(command, key)
@@ -167,7 +166,8 @@ class Task:
         written = []
         for artifact in phase.artifacts:
             if artifact.name not in present:
-                enforcer.folder.write(self.name, phase.name, artifact.name, enforcer.scaffold(artifact, state, self.actor))
+                form = enforcer.scaffold(artifact, state, self.actor)
+                enforcer.folder.write(self.name, phase.name, artifact.name, form)
                 written.append(artifact.name)
         return tuple(written)
 
@@ -235,7 +235,9 @@ class Task:
             attempt=state.attempt,
             attempt_id=state.attempt_id,
             lease=LeaseStatus(state.lease.holder, state.lease.token, remaining) if state.lease else None,
-            accepted=tuple({"phase": phase, **one.pack(complete=True)} for phase, files in state.accepted.items() for one in files),
+            accepted=tuple(
+                {"phase": phase, **one.pack(complete=True)} for phase, files in state.accepted.items() for one in files
+            ),
             invalidated=state.invalidated,
             changed=changed,
             falls=tuple(dict.fromkeys(falls)),

@@ -98,6 +98,7 @@ class Judge:
         bound = self._across(across, around, state.phase, verdicts)
         facts = EvidenceFacts(
             attempt_id=state.attempt_id,
+            process=state.digest,
             files=tuple(FileFact(file.name, file.digest, file.size, CLAIMED) for file in files.values()),
             problems=tuple(_refused(problem, state.phase) for problem in unread if _counts(problem, planned)),
             verdicts=tuple(verdicts),
@@ -111,8 +112,8 @@ class Judge:
     def _plan(self, process: Process, phase: str) -> Plan:
         key = (id(process), phase)
         known = self._plans.get(key)
-        # An id is only worth something while its object lives, which is why the object is kept beside the plan.
-        if known is None or known[0] is not process:
+        # An id names an object only while it lives, which is why the process is kept beside its plan.
+        if known is None:
             if len(self._plans) >= 256:
                 self._plans.clear()
             known = self._plans[key] = (process, plan(process, process.phase(phase)))

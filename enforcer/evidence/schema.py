@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from itertools import islice
 
 import jsonschema
@@ -81,8 +82,11 @@ def explosive(pattern: str) -> str:
     if len(pattern) > MAX_PATTERN:
         return f"has {len(pattern)} characters; the limit is {MAX_PATTERN}"
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            # A warning tells of a pattern that later releases may read in another way.
+            warnings.simplefilter("error")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
         return f"is no regular expression: {_short(str(error))}"
     bare = _without_classes(pattern)
     if re.search(r"\\[1-9]|\(\?P=|\(\?\(|\\k", bare):

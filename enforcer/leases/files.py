@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 
+from enforcer.errors import UnavailableError
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -48,24 +49,35 @@ class FileLeases:
         return max(0, min(expiry.expires_ns - now, self.ttl_us * 1000)) // 1000
 
     def grant(self, task: str, token: int) -> None:
-        """Let the token live for a whole lifetime from now. Only under the append lock."""
+        """Let the token live for a whole lifetime from now. Only under the append lock.
+
+        Raises `UnavailableError` where the file cannot be written: a lease that nobody can see the end of is none.
+        """
         boot, now = self._clock.boot()
         expiry = Expiry(token, boot, now + self.ttl_us * 1000)
-        path = f"{self._folder}/{task}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+        try:
+            self._write(f"{self._folder}/{task}", json.dumps(expiry.pack()).encode().ljust(WIDTH) + b"\n")
+        except OSError as error:
+            message = f"The lease of {task} cannot be written: {error.strerror}."
+            fix = "Make state/leases writable again, then try again."
+            raise UnavailableError("lease_unwritable", message, where=f"{self._folder}/{task}", fix=fix) from error
+
+    def due(self, remaining_us: int) -> bool:
+        """Whether a sign of life is due: less than two thirds of the lifetime remain."""
+        return remaining_us * 3 < self.ttl_us * 2
+
+    def _write(self, path: str, data: bytes) -> None:
+        # O_NONBLOCK: a pipe that somebody left under the name is an error, and not a wait.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             fd = self._disk.open(path, flags)
         except FileNotFoundError:
             self._disk.make_folder(self._folder)
             fd = self._disk.open(path, flags)
         try:
-            self._disk.overwrite(fd, json.dumps(expiry.pack()).encode().ljust(WIDTH) + b"\n")
+            self._disk.overwrite(fd, data)
         finally:
             self._disk.close(fd)
-
-    def due(self, remaining_us: int) -> bool:
-        """Whether a sign of life is due: less than two thirds of the lifetime remain."""
-        return remaining_us * 3 < self.ttl_us * 2
 
     def _read(self, task: str) -> Expiry | None:
         try:

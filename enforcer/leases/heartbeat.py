@@ -29,5 +29,5 @@ class Heartbeat:
             try:
                 if not self._renew():
                     return
-            except Exception:  # noqa: BLE001 - whatever failed, the lease then expires, and the next command says so
+            except Exception:
                 return

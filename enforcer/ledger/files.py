@@ -38,16 +38,27 @@ CHUNK = 1 << 20
 
 def create(folder: str, identity: Identity, *, disk: Disk, entropy: Entropy) -> None:
     """Lay out an empty ledger. When this returns its names are on stable storage. Refuses to touch an existing one."""
-    path = f"{folder}/ledger.json"
+    path, segment = f"{folder}/ledger.json", f"{folder}/seg/{FIRST_SEGMENT}"
     if disk.exists(path):
         raise RequestError("ledger_exists", "There is a ledger already.", where=path)
     disk.make_folder(f"{folder}/seg")
-    for name in (f"{folder}/lock", f"{folder}/seg/{FIRST_SEGMENT}"):
-        fd = disk.open(name, os.O_WRONLY | os.O_CREAT)
-        disk.sync(fd)
-        disk.close(fd)
-    disk.sync_folder(f"{folder}/seg")
-    write_durably(disk, path, identity.data(), entropy=entropy)
+    lock = disk.open(f"{folder}/lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        disk.lock(lock)
+        if disk.exists(path):
+            raise RequestError("ledger_exists", "Somebody else has just begun a ledger here.", where=path)
+        fd = disk.open(segment, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
+        try:
+            if disk.size(fd):
+                message = "There are entries of a ledger here, and the file that names it is gone."
+                raise RequestError("ledger_exists", message, where=segment, fix=f"Restore {path} from a copy.")
+            disk.sync(fd)
+        finally:
+            disk.close(fd)
+        disk.sync_folder(f"{folder}/seg")
+        write_durably(disk, path, identity.data(), entropy=entropy)
+    finally:
+        disk.close(lock)  # Which gives back the lock as well.
 
 
 class FileLedger:
@@ -59,10 +70,12 @@ class FileLedger:
         self.identity = self._identity()
         self._segment = f"{folder}/seg/{FIRST_SEGMENT}"
         self._fd = self._lock_fd = -1
+        self._retired: list[int] = []
         self._writable = False
         self._poisoned = ""
         self._held = False
         self._mutex = RLock()  # `flock` binds a descriptor, not a thread: threads of one process need this besides.
+        self._earlier: dict[str, TaskState] = {}
         self._snapshot = self._trusted_snapshot()
         header = self._snapshot.header if self._snapshot else None
         head = Head(header.size, header.hash, header.ts) if header else Head(0, self.identity.genesis, 0)
@@ -83,12 +96,12 @@ class FileLedger:
 
     def _catch_up(self) -> None:
         self._healthy()
-        end = self._disk.size(self._open())
+        end = self._size()
         if end < self._end:
             what = f"the segment has {end} bytes, and {self._end} were there before"
             raise self._damaged("ledger_cut", self._end, what)
         while self._end < end:
-            data = self._disk.read(self._fd, min(CHUNK, end - self._end), self._end)
+            data = self._read(min(CHUNK, end - self._end), self._end)
             complete = data.rfind(b"\n") + 1
             if not complete:
                 return  # A line that is being written by another process, or torn: `writing` tells.
@@ -106,9 +119,8 @@ class FileLedger:
         return self._fold.task(name)
 
     def tasks(self) -> Iterator[TaskState]:
-        if self._snapshot:
-            for state in self._snapshot.tasks():
-                self._fold.tasks.setdefault(state.task, state)
+        for state in self._all_earlier():
+            self._fold.tasks.setdefault(state.task, state)
         for name in sorted(self._fold.tasks):
             yield self._fold.tasks[name]
 
@@ -135,9 +147,13 @@ class FileLedger:
                     return
 
     def entry(self, seq: int) -> Entry:
-        for _, line in self._lines(self._offset_of(seq), self._end):
-            return self._parse(line)
-        raise RequestError("unknown_entry", f"The ledger has {self.head.size} entries; {seq} is not one of them.")
+        if not 0 <= seq < self.head.size:
+            raise RequestError("unknown_entry", f"The ledger has {self.head.size} entries; {seq} is not one of them.")
+        offset = self._offset_of(seq)
+        entry = self._parse(next(self._lines(offset, self._end))[1])
+        if entry.seq != seq:
+            raise self._damaged("ledger_out_of_order", offset, f"entry {seq} does not stand where it should")
+        return entry
 
     # Writing ---------------------------------------------------------------------------------------------------------
 
@@ -146,10 +162,13 @@ class FileLedger:
         with self._mutex:
             self._healthy()
             self._open_for_writing()
-            self._disk.lock(self._lock_fd)
+            try:
+                self._disk.lock(self._lock_fd)
+            except OSError as error:
+                raise self._unavailable("ledger_not_lockable", str(error.strerror)) from error
             try:
                 self._catch_up()
-                torn = self._disk.size(self._fd) - self._end
+                torn = self._size() - self._end
                 if torn:
                     raise self._damaged("ledger_torn", self._end, f"{torn} bytes follow the last complete line")
                 self._held = True
@@ -205,10 +224,10 @@ class FileLedger:
         self._snapshot_size = self.head.size
 
     def close(self) -> None:
-        for fd in (self._fd, self._lock_fd):
+        for fd in (self._fd, self._lock_fd, *self._retired):
             if fd >= 0:
                 self._disk.close(fd)
-        self._fd = self._lock_fd = -1
+        self._fd, self._lock_fd, self._retired, self._writable = -1, -1, [], False
         if self._snapshot:
             self._snapshot.close()
             self._snapshot = None
@@ -233,7 +252,7 @@ class FileLedger:
     def _open(self) -> int:
         if self._fd < 0:
             try:
-                self._fd = self._disk.open(self._segment, os.O_RDONLY | os.O_NOFOLLOW)
+                self._fd = self._disk.open(self._segment, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             except OSError as error:
                 raise self._unavailable("segment_missing", f"{error.strerror}: {self._segment}") from error
         return self._fd
@@ -241,14 +260,27 @@ class FileLedger:
     def _open_for_writing(self) -> int:
         if not self._writable:
             try:
-                fd = self._disk.open(self._segment, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
-                self._lock_fd = self._disk.open(f"{self._folder}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+                if self._lock_fd < 0:
+                    self._lock_fd = self._disk.open(f"{self._folder}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+                fd = self._disk.open(self._segment, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK)
             except OSError as error:
                 raise self._unavailable("ledger_not_writable", f"{error.strerror}: {self._segment}") from error
             if self._fd >= 0:
-                self._disk.close(self._fd)
+                self._retired.append(self._fd)  # Somebody may be reading through it at this moment.
             self._fd, self._writable = fd, True
         return self._fd
+
+    def _size(self) -> int:
+        try:
+            return self._disk.size(self._open())
+        except OSError as error:
+            raise self._unavailable("ledger_unreadable", f"{error.strerror}: {self._segment}") from error
+
+    def _read(self, size: int, offset: int) -> bytes:
+        try:
+            return self._disk.read(self._open(), size, offset)
+        except OSError as error:
+            raise self._unavailable("ledger_unreadable", f"{error.strerror}: {self._segment}") from error
 
     def _trusted_snapshot(self) -> Snapshot | None:
         if self._key is None:
@@ -264,17 +296,50 @@ class FileLedger:
         return snapshot
 
     def _stands(self, header: Header) -> bool:
-        line = self._disk.read(self._open(), header.end - header.start, header.start)
+        line = self._read(header.end - header.start, header.start)
         return line.endswith(b"\n") and leaf_hash(line[:-1]) == header.hash
 
     def _load(self, name: str) -> TaskState | None:
-        return self._snapshot.task(name) if self._snapshot else None
+        """A task as the snapshot knew it, for the fold."""
+        try:
+            if self._snapshot:
+                return self._snapshot.task(name)
+        except (DamagedError, ValueError, OSError) as error:
+            self._rebuild(error)
+        return self._earlier.get(name)
+
+    def _all_earlier(self) -> tuple[TaskState, ...]:
+        try:
+            if self._snapshot:
+                return tuple(self._snapshot.tasks())
+        except (DamagedError, ValueError, OSError) as error:
+            self._rebuild(error)
+        return tuple(self._earlier.values())
+
+    def _rebuild(self, why: Exception) -> None:
+        """Put the history itself in the place of a snapshot whose content turned out not to hold.
+
+        The tasks that were taken from it before came from parts that did hold, and so need no second look.
+        """
+        assert self._snapshot is not None
+        fold = Fold(self.identity.origin, Head(0, self.identity.genesis, 0))
+        for offset, line in self._lines(0, self._snapshot.header.end):
+            try:
+                fold.accept(line)
+            except BadLine as bad:
+                raise self._damaged(f"ledger_{bad.code}", offset, str(bad)) from bad
+        self._snapshot.close()
+        self._snapshot, self._earlier, self._snapshot_size = None, fold.tasks, 0
+        self.cache_rejected = f"snapshot: {why}"[:200]
 
     def _lines(self, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of each complete line from `offset` on."""
-        fd, rest = self._open(), b""
+        rest = b""
         while offset + len(rest) < end:
-            data = rest + self._disk.read(fd, min(CHUNK, end - offset - len(rest)), offset + len(rest))
+            more = self._read(min(CHUNK, end - offset - len(rest)), offset + len(rest))
+            if not more:
+                raise self._damaged("ledger_cut", offset, "lines that were there before are gone")
+            data = rest + more
             lines = data.split(b"\n")
             rest = lines.pop()
             if not lines and len(data) <= len(rest) and len(data) >= CHUNK:
@@ -300,7 +365,7 @@ class FileLedger:
     def _lines_from(self, offset: int, end: int) -> Iterator[tuple[int, int]]:
         """Offset and number of the first line that begins at `offset` or after it."""
         if offset:
-            window = self._disk.read(self._open(), min(2 * CHUNK, self._end - offset + 1), offset - 1)
+            window = self._read(min(2 * CHUNK, self._end - offset + 1), offset - 1)
             skip = window.find(b"\n")
             if skip < 0:
                 return

@@ -6,6 +6,7 @@ on where the lines are kept. Pure: no file, no clock.
 
 from __future__ import annotations
 
+from enforcer.errors import RequestError
 from enforcer.ledger.entry import MAX_LEAF, BadLine, Entry, format_leaf, leaf_hash, parse_leaf
 from enforcer.workflow.evolve import Place, evolve
 from enforcer.workflow.record import Record
@@ -58,7 +59,7 @@ class Fold:
         return entry
 
     def next_leaf(self, event: bytes, *, task: str | None, now: int) -> tuple[bytes, int]:
-        """The line that would carry `event` next, and its time. Raises `ValueError` when it is too long."""
+        """The line that would carry `event` next, and its time. Raises `RequestError` when it is too long."""
         state = self.task(task) if task is not None else None
         ts = max(now, self.head.ts)
         leaf = format_leaf(
@@ -70,7 +71,8 @@ class Fold:
             ts=ts,
         )
         if len(leaf) > MAX_LEAF:
-            raise ValueError(f"the line would have {len(leaf)} bytes, and {MAX_LEAF} is the most")
+            message = f"The entry would have {len(leaf)} bytes, and {MAX_LEAF} is the most that a line holds."
+            raise RequestError("entry_too_long", message, fix="Say it in fewer words; bigger things go into evidence.")
         return leaf, ts
 
     def take_own(self, leaf: bytes, event: Event, *, task: str | None, key: str, ts: int) -> Place:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 
+from enforcer.errors import UnavailableError
 from enforcer.ledger.codec import canonical
 from enforcer.workflow.events import Sealed
 
@@ -32,7 +33,7 @@ def session_file(session: str) -> str:
 
 
 class Margins:
-    """The line files below `state`."""
+    """The line files below `state`. Every method raises `UnavailableError` where the disk gives no answer."""
 
     def __init__(self, state: str, *, disk: Disk) -> None:
         self._state, self._disk = state, disk
@@ -64,20 +65,30 @@ class Margins:
         return tuple(seals)
 
     def _sessions(self, task: str) -> tuple[str, ...]:
-        return tuple(self._read(f"{self._state}/guard/.tasks/{task}", 0).decode("ascii", "replace").split())
+        """File names only, each once: what stands in a file anybody can write leads nowhere else."""
+        names = self._read(f"{self._state}/guard/.tasks/{task}", 0).decode("ascii", "replace").split("\n")
+        return tuple(dict.fromkeys(name for name in names if name and set(name) <= _NAME and name[0] != "."))
 
     def _read(self, path: str, start: int) -> bytes:
         try:
-            fd = self._disk.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            fd = self._disk.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                return self._disk.read(fd, max(0, self._disk.size(fd) - start), start)
+            finally:
+                self._disk.close(fd)
         except FileNotFoundError:
             return b""
-        try:
-            return self._disk.read(fd, max(0, self._disk.size(fd) - start), start)
-        finally:
-            self._disk.close(fd)
+        except OSError as error:
+            raise _unavailable("margin_unreadable", path, error) from error
 
     def _append(self, folder: str, name: str, data: bytes, *, durable: bool) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
+        try:
+            self._append_line(folder, name, data, durable=durable)
+        except OSError as error:
+            raise _unavailable("margin_unwritable", f"{folder}/{name}", error) from error
+
+    def _append_line(self, folder: str, name: str, data: bytes, *, durable: bool) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
         path = f"{folder}/{name}"
         try:
             fd = self._disk.open(path, flags)
@@ -91,3 +102,8 @@ class Margins:
                 self._disk.datasync(fd)
         finally:
             self._disk.close(fd)
+
+
+def _unavailable(code: str, path: str, error: OSError) -> UnavailableError:
+    message = f"A file beside the ledger gives no answer: {error.strerror}."
+    return UnavailableError(code, message, where=path, fix="Make it readable and writable again, then try again.")

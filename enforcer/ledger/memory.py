@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import RLock
 from contextlib import contextmanager
 
 from enforcer.errors import InternalError, RequestError
@@ -30,6 +31,7 @@ class MemoryLedger:
         self._clock = clock
         self._leaves: list[bytes] = []
         self._held = False
+        self._mutex = RLock()
         self._fold = Fold(identity.origin, Head(0, identity.genesis, 0))
         for leaf in leaves:
             self._fold.accept(leaf)
@@ -51,11 +53,12 @@ class MemoryLedger:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
+        with self._mutex:
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
         if not self._held:

@@ -90,7 +90,7 @@ class Snapshot:
 def open_snapshot(path: str, *, ledger: str, key: bytes, disk: Disk) -> Snapshot | None:
     """The snapshot at `path`; None where there is none. Raises `ValueError` when it is not to be trusted."""
     try:
-        fd = disk.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        fd = disk.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:

@@ -55,7 +55,8 @@ def parse_identity(data: bytes, where: str) -> Identity:
         identity = Identity.unpack(members)
     except (JsonFault, ValueError) as error:
         raise _damaged_identity(where) from error
-    well_formed = len(identity.id) == 32 and identity.origin == f"enforcer/{identity.id}"
+    well_formed = len(identity.id) == 32 and set(identity.id) <= set("0123456789abcdef")
+    well_formed = well_formed and identity.origin == f"enforcer/{identity.id}"
     if not well_formed or identity.data() != data:
         raise _damaged_identity(where)
     return identity
@@ -102,7 +103,8 @@ class Store(Protocol):
     def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
         """Write one line in one write: the commit point. `data` is `format_event` of the event.
 
-        When this returns, every later reader of this machine sees the entry; it is durable only after `sync`.
+        When this returns, every later reader of this machine sees the entry; it is durable only after `sync`. Raises
+        `RequestError` (`entry_too_long`), and nothing was written, where the line would exceed its bound.
         """
         ...
 

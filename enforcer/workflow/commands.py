@@ -123,8 +123,8 @@ class UseTool(Command, kw_only=True):
 
     `needs` are the capabilities it would use. `writes` are the paths it would write: below the project relative to
     it, elsewhere absolute, links resolved. `protected` are further paths that no tool may write (process files, the
-    user's key folder). `enforcer` holds the words of an `enforcer …` call. `opaque`: a shell command whose paths are
-    not known.
+    user's key folder). `opaque`: what it writes cannot be told. `enforcer` holds the words of a call of `enforcer`
+    that was read in full; `mixed`: a shell command calls `enforcer` in a way that cannot be read.
     """
 
     name: ClassVar[str] = "guard"
@@ -133,6 +133,7 @@ class UseTool(Command, kw_only=True):
     writes: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     enforcer: tuple[str, ...] = ()
+    mixed: bool = False
     opaque: bool = False
     persona: str = ""
     call: str = ""

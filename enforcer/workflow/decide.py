@@ -7,14 +7,15 @@
 
 The stages are request, task, order, lease, attestation, evidence. A refusal lists every reason of the first stage that
 fails, so a skip reads no evidence and is counted as a skip. A malformed request is the caller's mistake and is raised,
-not recorded. The lease stage stands in `leasing`, the attestation stage in `attesting`, and what a "no" looks like in
-`answering`.
+not recorded. The lease stage stands in `leasing`, the attestation stage in `attesting`, the evidence
+stage in `accepting`, and what a "no" looks like in `answering`.
 """
 
 from __future__ import annotations
 
-from enforcer.errors import InternalError, RequestError
+from enforcer.errors import RequestError
 from enforcer.workflow import attesting, events, leasing
+from enforcer.workflow.accepting import evidence_stage, observed, upstream_changed
 from enforcer.workflow.answering import (
     ATTESTATION,
     COALESCE_FROM,
@@ -51,8 +52,8 @@ from enforcer.workflow.commands import (
     UseTool,
 )
 from enforcer.workflow.events import Refusal
-from enforcer.workflow.guard import judge
-from enforcer.workflow.process import ENFORCE, OBSERVE
+from enforcer.workflow.guard import LISTED, judge, shown
+from enforcer.workflow.process import ENFORCE
 from enforcer.workflow.state import OPEN, principal
 
 TYPE_CHECKING = False
@@ -60,10 +61,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from enforcer.workflow.answering import Decision
+    from enforcer.workflow.answering import Decision as Decision
     from enforcer.workflow.events import Claim, Event
     from enforcer.workflow.facts import EvidenceFacts, Facts
-    from enforcer.workflow.process import Phase, Process
+    from enforcer.workflow.process import Process
     from enforcer.workflow.state import TaskState
 
 __all__ = [
@@ -78,7 +79,6 @@ __all__ = [
     "PARTS",
     "TASK",
     "TOOL",
-    "Decision",
     "EvidenceNeeded",
     "coalesces",
     "decide",
@@ -170,10 +170,10 @@ def _advance(state: TaskState, command: Advance, facts: Facts, process: Process)
     evidence = facts.evidence
     if evidence is None or (evidence.attempt_id, evidence.process) != (state.attempt_id, state.digest):
         return EVIDENCE_NEEDED
-    refusals = _evidence(state, phase, evidence, process)
+    refusals = evidence_stage(state, phase, evidence, process)
     if refusals:
         return refuse(state, command, facts, EVIDENCE, refusals, claim)
-    return _advanced(state, facts, evidence, process.following(state.phase), claim, (*told, *_observed(evidence)))
+    return _advanced(state, facts, evidence, process.following(state.phase), claim, (*told, *observed(evidence)))
 
 
 def _advanced(
@@ -237,57 +237,7 @@ def _backtrack(state: TaskState, command: Backtrack, facts: Facts, process: Proc
     )
 
 
-# Evidence ------------------------------------------------------------------------------------------------------------
-
-
-def _evidence(state: TaskState, phase: Phase, evidence: EvidenceFacts, process: Process) -> tuple[Refusal, ...]:
-    """Every reason why the phase cannot be left on this evidence."""
-    refusals = list(evidence.problems)
-    for verdict in evidence.verdicts:
-        if verdict.mode == ENFORCE:
-            refusals += verdict.refusals
-    standing = process.standing_on(phase)
-    for name, accepted in state.accepted_files().items():
-        if name in standing and evidence.standing.get(name, "") != accepted.digest:
-            refusals.append(upstream_changed(name, gone=not evidence.standing.get(name)))
-    if not phase.rules:
-        # An empty rule set proves nothing, so it lets nothing pass.
-        message = f"The process asks nothing of {phase.name}, so there is nothing to accept."
-        fix = "Give the phase a rule, and adopt the process."
-        refusals.append(Refusal("evidence_missing", message, phase.name, fix=fix))
-    if not refusals:
-        _check_answered(phase, evidence)
-    return tuple(refusals)
-
-
-def _check_answered(phase: Phase, evidence: EvidenceFacts) -> None:
-    """No answer is a "no": what the process asks for must be there, and every rule over it must have been asked."""
-    read = {one.artifact for one in evidence.files}
-    judged = {(verdict.rule, verdict.artifact) for verdict in evidence.verdicts}
-    open_questions = [artifact.name for artifact in phase.artifacts if artifact.required and artifact.name not in read]
-    open_questions += [
-        rule.id
-        for rule in phase.rules
-        if rule.mode == ENFORCE and rule.artifact in read and (rule.id, rule.artifact) not in judged
-    ]
-    if open_questions:
-        message = f"The evidence of {phase.name} was judged without an answer about {', '.join(open_questions)}."
-        raise InternalError("evidence_unjudged", message)
-
-
-def upstream_changed(name: str, *, gone: bool) -> Refusal:
-    """Accepted evidence that is no longer what was accepted."""
-    phase, _, artifact = name.partition("/")
-    found = "is gone" if gone else "differs from what was accepted"
-    message = f"{artifact} of {phase} {found}, and this phase stands on it."
-    again = f"enforcer backtrack TASK --to {phase} --reason …"
-    fix = f"Put it back: enforcer evidence restore TASK {phase}. Or earn it again: {again}"
-    return Refusal("upstream_changed", message, phase, artifact, fix)
-
-
-def _observed(evidence: EvidenceFacts) -> tuple[Refusal, ...]:
-    """What would have refused, had its rule been enforced."""
-    return tuple(refusal for verdict in evidence.verdicts if verdict.mode == OBSERVE for refusal in verdict.refusals)
+# Evidence, process and tools ------------------------------------------------------------------------------------------
 
 
 def _restore(state: TaskState, command: RestoreEvidence, facts: Facts, process: Process) -> Decision:
@@ -295,9 +245,6 @@ def _restore(state: TaskState, command: RestoreEvidence, facts: Facts, process: 
         return None
     restored, replaced = dict(command.restored), dict(command.replaced)
     return events.EvidenceRestored(**common(facts), restored=restored, replaced=replaced)
-
-
-# Process and tools ---------------------------------------------------------------------------------------------------
 
 
 def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Process) -> Decision:
@@ -331,10 +278,10 @@ def _use_tool(state: TaskState, command: UseTool, facts: Facts, process: Process
     refused = events.ToolRefused(
         **common(facts),
         phase=state.phase,
-        tool=command.tool,
+        tool=shown(command.tool),
         refusals=refusals,
         capabilities=command.needs,
-        paths=command.writes[: events.REFUSAL_LIMIT],
+        paths=tuple(shown(path) for path in command.writes[:LISTED]),
         call=command.call,
         session=command.session,
     )

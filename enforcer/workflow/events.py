@@ -41,7 +41,7 @@ class Claim(Record):
 
 
 class Accepted(Record):
-    """One artifact as it was accepted. `reaffirmed`: the same bytes were accepted in an earlier attempt."""
+    """One artifact as it was accepted. `reaffirmed`: these bytes were accepted last as well, in an earlier attempt."""
 
     artifact: str
     digest: str
@@ -103,7 +103,7 @@ class TaskOpened(Event, kw_only=True):
 
 
 class WorkEvent(Event, kw_only=True):
-    """An event that needed the lease: `token` is the fencing token it was written under, `lease` the claim, if it made one."""
+    """An event that needed the lease: `token` is the one it was written under, `lease` the claim, if it made one."""
 
     nested: ClassVar[Nested] = {**Event.nested, "lease": Claim}
     token: int = 0
@@ -111,7 +111,7 @@ class WorkEvent(Event, kw_only=True):
 
 
 class PhaseAdvanced(WorkEvent, kw_only=True):
-    """`start` → `to`; leaving the last phase has `completed` and no `to`. `warnings` would have refused under `enforce`."""
+    """`start` → `to`; leaving the last phase has `completed` and no `to`. `warnings` would refuse under `enforce`."""
 
     type: ClassVar[str] = "phase.advanced"
     nested: ClassVar[Nested] = {**WorkEvent.nested, "evidence": Accepted, "warnings": Refusal}

@@ -6,7 +6,17 @@
 from __future__ import annotations
 
 from enforcer.workflow import events
-from enforcer.workflow.state import ABANDONED, COMPLETED, Attestation, Lease, Receipt, Streak, TaskState, principal
+from enforcer.workflow.state import (
+    ABANDONED,
+    COMPLETED,
+    OPEN,
+    Attestation,
+    Lease,
+    Receipt,
+    Streak,
+    TaskState,
+    principal,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +63,8 @@ def evolve(state: TaskState | None, event: events.Event, place: Place) -> TaskSt
     apply = _APPLY.get(type(event))
     if apply is not None:
         changes |= apply(state, event, place)
-    changes |= _streaks(state, event, place, changes)
-    if not place.key.startswith(GENERATED_KEY):
+    changes |= _streaks(state, event, place)
+    if state.status == OPEN and not place.key.startswith(GENERATED_KEY):
         changes["keys"] = {**state.keys, place.key: _receipt(event, place)}
     if event.notes is not None:
         changes |= _noted(state, event.notes)
@@ -105,6 +115,7 @@ def _advanced(state: TaskState, event: events.PhaseAdvanced, place: Place) -> di
     names = {f"{event.start}/{one.artifact}": one.digest for one in event.evidence}
     changes: dict[str, Any] = {
         "accepted": {**state.accepted, event.start: event.evidence},
+        "walked": (*(phase for phase in state.walked if phase != event.start), event.start),
         "previous": {**state.previous, **names},
         "invalidated": tuple(name for name in state.invalidated if name not in names),
         "progress_ts": place.ts,
@@ -129,13 +140,13 @@ def _entered(state: TaskState, phase: str, attempt_id: str, claim: events.Claim 
 
 
 def _backtracked(state: TaskState, event: events.PhaseBacktracked, place: Place) -> dict[str, Any]:
-    # Whatever was accepted in the target or after it was accepted later than anything before it, and phases are
-    # accepted in order, so the position of the target among the accepted ones divides them.
-    phases = list(state.accepted)
-    kept = phases[: phases.index(event.to)] if event.to in state.accepted else phases
-    fallen = tuple(f"{phase}/{one.artifact}" for phase in phases if phase not in kept for one in state.accepted[phase])
+    # Phases are left in order, so whatever was left after the target stands behind it.
+    cut = state.walked.index(event.to) if event.to in state.walked else len(state.walked)
+    kept, set_aside = state.walked[:cut], state.walked[cut:]
+    fallen = tuple(f"{phase}/{one.artifact}" for phase in set_aside for one in state.accepted[phase])
     return {
         "accepted": {phase: state.accepted[phase] for phase in kept},
+        "walked": kept,
         "invalidated": (*(name for name in state.invalidated if name not in fallen), *fallen),
         "progress_ts": place.ts,
         **_entered(state, event.to, event.attempt_id, event.lease),
@@ -163,7 +174,9 @@ def _attested(state: TaskState, event: events.PromptAttested, place: Place) -> d
     }
 
 
-def _presented(state: TaskState, who: str, phase: str, attempt_id: str, parts: Mapping[str, str]) -> dict[str, Attestation]:
+def _presented(
+    state: TaskState, who: str, phase: str, attempt_id: str, parts: Mapping[str, str]
+) -> dict[str, Attestation]:
     return {**state.attestations, f"{who}/{phase}": Attestation(phase, attempt_id, parts)}
 
 
@@ -188,7 +201,7 @@ def _adopted(state: TaskState, event: events.ProcessAdopted, place: Place) -> di
     return {"process": event.process, "digest": event.digest}
 
 
-def _streaks(state: TaskState, event: events.Event, place: Place, changes: dict[str, Any]) -> dict[str, Any]:
+def _streaks(state: TaskState, event: events.Event, place: Place) -> dict[str, Any]:
     if not event.refused:
         if event.actor not in state.streaks:
             return {}

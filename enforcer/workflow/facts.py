@@ -50,12 +50,14 @@ class Verdict(Record):
 class EvidenceFacts(Record, kw_only=True):
     """What stood in a phase's folder, as judged by the process in force.
 
-    `attempt_id` is the attempt it was judged for. `problems` are files that are missing or cannot be read safely.
-    `standing` maps the `phase/artifact` names of accepted files that the phase stands on to their digests as they are
-    now, "" where a file is gone. `labels` name what the answer rests on only by declaration.
+    `attempt_id` is the attempt it was judged for, `process` the digest of the process it was judged by. `problems` are
+    files that are missing or cannot be read safely. `standing` maps the `phase/artifact` names of accepted files that
+    the phase stands on to their digests as they are now, "" where a file is gone. `labels` name what the answer rests
+    on only by declaration.
     """
 
     attempt_id: str
+    process: str
     files: tuple[FileFact, ...] = ()
     problems: tuple[Refusal, ...] = ()
     verdicts: tuple[Verdict, ...] = ()

@@ -7,6 +7,7 @@ the worker could act around it (`docs/threat-model.md`); it never depends on a m
 
 from __future__ import annotations
 
+from enforcer.workflow import invocation
 from enforcer.workflow.events import Refusal
 from enforcer.workflow.process import CAPABILITIES, READ, WRITE
 from enforcer.workflow.state import OPEN
@@ -19,45 +20,26 @@ if TYPE_CHECKING:
 
 CODE = "tool_out_of_phase"
 
-# Files and folders of the project that decide what the gate and the hosts enforce.
-PROTECTED = (".git", "enforcer.toml", ".claude", ".codex", ".cursor", ".gemini", ".github/hooks")
+# Names that decide what the gate, git and the hosts' hooks enforce, wherever they stand: a settings file planted in a
+# subfolder counts there as much as the one at the top. In small letters, because some file systems ignore case.
+PROTECTED = ("enforcer.toml", ".git", ".claude", ".codex", ".cursor", ".gemini", ".github/hooks")
 
-# `enforcer` commands that move a worker's own task, by their first words.
-OWN_COMMANDS = ("open", "scaffold", "evidence", "advance", "backtrack", "attest", "lease", "run")
-
-# `enforcer` commands that only read.
-READING_COMMANDS = (
-    "status",
-    "explain",
-    "leases",
-    "log",
-    "verify",
-    "audit",
-    "prove",
-    "verify-proof",
-    "baseline show",
-    "process show",
-    "key show",
-    "doctor",
-    "reconcile",
-    "--version",
-    "--help",
-)
+LISTED = 20  # Reasons and paths that one denial names: a line of the ledger has a bound, a tool call has not.
+SHOWN = 200  # Characters of a path or name that are shown.
 
 
 def judge(call: UseTool, state: TaskState, process: Process) -> tuple[Refusal, ...]:
-    """Every reason why the call may not be made now; empty where it may."""
-    if call.enforcer:
-        return _enforcer(call, state)
-    reasons = [_protected(path, state) for path in call.writes if _is_protected(path, call, state, process)]
-    evidence = f"state/evidence/{state.task}/{state.phase.lower()}/"
-    own_evidence = bool(call.writes) and all(_below(path, evidence) for path in call.writes)
+    """Every reason, up to a limit, why the call may not be made now; none where it may."""
+    reasons = _invocation(call, state)
+    reasons += [_protected(path, state) for path in call.writes if _is_protected(path, call, state)]
+    own_evidence = not call.opaque and bool(call.writes) and all(is_own_evidence(path, state) for path in call.writes)
+    if own_evidence and state.status == OPEN:
+        needs = [need for need in call.needs if need != WRITE]
+    else:
+        needs = list(call.needs)
     allowed = allowed_now(call.persona, state, process)
-    missing = [need for need in call.needs if need not in allowed and not (need == WRITE and own_evidence and not call.opaque)]
-    if own_evidence and state.status != OPEN:
-        missing.append(WRITE)
-    reasons += [_missing(need, call, state, process) for need in dict.fromkeys(missing)]
-    return tuple(reasons)
+    reasons += [_missing(need, call, state, process) for need in dict.fromkeys(needs) if need not in allowed]
+    return tuple(reasons[:LISTED])
 
 
 def allowed_now(persona: str, state: TaskState, process: Process) -> tuple[str, ...]:
@@ -70,12 +52,24 @@ def allowed_now(persona: str, state: TaskState, process: Process) -> tuple[str, 
     return tuple(tool for tool in tools if tool == READ or tool in process.personas.get(persona, ()))
 
 
-def _is_protected(path: str, call: UseTool, state: TaskState, process: Process) -> bool:
-    if any(_below(path, guarded) for guarded in (*PROTECTED, *call.protected)):
+def is_own_evidence(path: str, state: TaskState) -> bool:
+    """Whether a path lies below the evidence folder of the task's current phase. Case counts: `t` is not task `T`."""
+    return path.startswith(f"state/evidence/{state.task}/{state.phase.lower()}/")
+
+
+def shown(text: str) -> str:
+    """Text from outside, fit for a line: no control or direction character, and not without end."""
+    text = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return text if text.isprintable() else ascii(text)[1:-1][:SHOWN]
+
+
+def _is_protected(path: str, call: UseTool, state: TaskState) -> bool:
+    if any(_below(path, guarded) for guarded in call.protected):
         return True
-    if "/.git/" in f"/{path.casefold()}/":
+    inside = f"/{path.casefold()}/"
+    if any(f"/{name}/" in inside for name in PROTECTED):
         return True
-    return _below(path, "state") and not _below(path, f"state/evidence/{state.task}/{state.phase.lower()}/")
+    return _below(path, "state") and not is_own_evidence(path, state)
 
 
 def _below(path: str, folder: str) -> bool:
@@ -84,29 +78,40 @@ def _below(path: str, folder: str) -> bool:
     return inside == outer or inside.startswith(outer + "/")
 
 
+def _invocation(call: UseTool, state: TaskState) -> list[Refusal]:
+    if call.mixed:
+        message = "`enforcer` is called together with other commands, or in words that the guard does not read."
+        fix = "Call it on its own, in plain words: enforcer status TASK"
+        return [Refusal(CODE, message, state.phase, fix=fix)]
+    if not call.enforcer or invocation.allowed(call.enforcer):
+        return []
+    command = shown(invocation.command_of(call.enforcer))
+    message = f"This call of `enforcer{' ' if command else ''}{command}` is not for a guarded tool."
+    if command in invocation.ALLOWED:
+        fix = "Leave out options that are not a worker's: --root, --actor, --force."
+    else:
+        fix = "A person runs it, in a terminal of their own."
+    return [Refusal(CODE, message, state.phase, fix=fix)]
+
+
 def _protected(path: str, state: TaskState) -> Refusal:
-    fix = "Evidence of this phase goes below state/evidence/{}/{}/; the rest is changed by people, outside guarded tools."
-    return Refusal(CODE, f"No guarded tool writes {path}.", state.phase, path, fix.format(state.task, state.phase.lower()))
+    folder = f"state/evidence/{state.task}/{state.phase.lower()}/"
+    fix = f"Evidence of this phase goes below {folder}; the rest is changed by people, outside guarded tools."
+    return Refusal(CODE, f"No guarded tool writes {shown(path)}.", state.phase, shown(path), fix)
 
 
 def _missing(need: str, call: UseTool, state: TaskState, process: Process) -> Refusal:
-    if state.status != OPEN:
-        return Refusal(CODE, f"The task is {state.status}: {need} is not allowed any more.", state.phase, fix="Open a new task.")
+    tool = shown(call.tool)
     if need not in CAPABILITIES:
-        return Refusal(CODE, f"{call.tool} is not a tool that the guard knows.", state.phase, fix="Use a known tool, or name it in the process.")
+        message = f"{tool} is not a tool that the guard knows."
+        return Refusal(CODE, message, state.phase, fix="Use a tool that it knows.")
+    if state.status != OPEN:
+        message = f"The task is {state.status}: {need} is not allowed any more."
+        return Refusal(CODE, message, state.phase, fix="Open a new task.")
     phases = [phase.name for phase in process.phases if need in phase.tools]
     where = f"It is allowed in {', '.join(phases)}." if phases else "No phase of this process allows it."
-    who = f" for the persona {call.persona}" if call.persona else ""
-    unknown = " What a shell command writes is not judged, so it counts as writing." if call.opaque and need == WRITE else ""
-    return Refusal(CODE, f"{call.tool} needs {need}, which {state.phase} does not allow{who}.{unknown}", state.phase, fix=where)
-
-
-def _enforcer(call: UseTool, state: TaskState) -> tuple[Refusal, ...]:
-    words = [word for word in call.enforcer if not word.startswith("-")] or list(call.enforcer[:1])
-    first, pair = (words[0], " ".join(words[:2])) if words else ("", "")
-    if first in READING_COMMANDS or pair in READING_COMMANDS:
-        return ()
-    if first in OWN_COMMANDS and "--force" not in call.enforcer and "--" not in call.enforcer:
-        return ()
-    message = f"`enforcer {pair or first}` is not for a guarded tool."
-    return (Refusal(CODE, message, state.phase, fix="A person runs it, in their own terminal."),)
+    who = f" for the persona {shown(call.persona)}" if call.persona else ""
+    unread = " What it writes cannot be told, so it counts as writing." if call.opaque and need == WRITE else ""
+    return Refusal(
+        CODE, f"{tool} needs {need}, which {state.phase} does not allow{who}.{unread}", state.phase, fix=where
+    )

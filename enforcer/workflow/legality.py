@@ -7,19 +7,19 @@ force. Whatever depended on the world outside (an expiry, a file, a repository) 
 from __future__ import annotations
 
 from enforcer.workflow import events
-from enforcer.workflow.decide import (
+from enforcer.workflow.answering import (
     ATTESTATION,
     COALESCE_US,
-    ESCALATE_AT,
     EVIDENCE,
     LEASE,
     ORDER,
-    PARTS,
     TASK,
     coalesces,
-    drift,
+    escalation,
 )
-from enforcer.workflow.evolve import baseline_name, codes_in_a_row
+from enforcer.workflow.attesting import PARTS, STABLE_PARTS, attestation_stage, drift
+from enforcer.workflow.evolve import baseline_name
+from enforcer.workflow.facts import Facts
 from enforcer.workflow.process import ENFORCE, OBSERVED, OFF
 from enforcer.workflow.state import OPEN, principal
 
@@ -132,21 +132,11 @@ def _refusal(state: TaskState, event: Event, ts: int) -> Iterator[str]:
     more = isinstance(event, events.CommandRefused) and bool(event.reasons)
     if len(event.refusals) > events.REFUSAL_LIMIT or (more and len(event.refusals) < events.REFUSAL_LIMIT):
         yield f"it lists {len(event.refusals)} reasons, and at most {events.REFUSAL_LIMIT} stand in a line"
-    due = _escalation(state, event)
+    due = set(escalation(state, event, event.lease if isinstance(event, events.CommandRefused) else None))
     if not due <= set(event.escalation) or (due != set(event.escalation) and not more):
         yield f"it escalates {_listed(event.escalation)}, and due was {_listed(due)}"
     if coalesces(state, event, ts):
         yield f"the same refusal is recorded again within {COALESCE_US // 1_000_000} s, after many of its kind"
-
-
-def _escalation(state: TaskState, event: events.CommandRefused | events.ToolRefused) -> set[str]:
-    claimed = event.lease.holder if isinstance(event, events.CommandRefused) and event.lease is not None else ""
-    holder = claimed or (state.lease.holder if state.lease is not None else "")
-    if holder != event.actor:
-        return set()
-    return {
-        code for code, count in codes_in_a_row(state.streaks.get(event.actor), event).items() if count == ESCALATE_AT
-    }
 
 
 # By the state --------------------------------------------------------------------------------------------------------
@@ -191,7 +181,7 @@ def _attested(state: TaskState, event: events.PromptAttested) -> Iterator[str]:
     who = principal(event.actor)
     new = {
         part
-        for part in PARTS[:-1]
+        for part in STABLE_PARTS
         if part in event.parts and baseline_name(who, event.phase, part) not in state.baselines
     }
     if set(event.first) != new:
@@ -200,8 +190,7 @@ def _attested(state: TaskState, event: events.PromptAttested) -> Iterator[str]:
 
 def _baseline_accepted(state: TaskState, event: events.BaselineAccepted) -> Iterator[str]:
     approver = principal(event.approver)
-    holder = principal(state.lease.holder) if state.lease is not None else ""
-    if approver in (event.principal, holder):
+    if approver == event.principal or (state.lease is not None and approver == principal(state.lease.holder)):
         yield f"{approver} accepts a change of its own prompt"
     last = state.attestations.get(f"{event.principal}/{event.phase}")
     shown = last.parts if last is not None else {}
@@ -220,7 +209,7 @@ def _adopted(state: TaskState, event: events.ProcessAdopted) -> Iterator[str]:
     if event.digest == event.previous:
         yield "it replaces a process by itself"
     holder = principal(state.lease.holder) if state.lease is not None else ""
-    if principal(event.approver) in (principal(event.actor), holder, ""):
+    if principal(event.approver) in (principal(event.actor), holder):
         yield f"{event.approver or 'nobody'} approves a change of its own process"
     yield from _reason(event.reason)
 
@@ -230,7 +219,8 @@ def _restored(state: TaskState, event: events.EvidenceRestored) -> Iterator[str]
     if not event.restored or event.restored.keys() != event.replaced.keys():
         yield "what was restored and what it replaced are not told for the same files"
     for name, digest in event.restored.items():
-        if name not in accepted or accepted[name].digest != digest:
+        # Between the look at the folder and this entry another command may have set the file aside.
+        if digest not in (state.previous.get(name), accepted[name].digest if name in accepted else None):
             yield f"it restores {name} to something that was not accepted"
 
 
@@ -287,14 +277,11 @@ def _judged(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process
 
 
 def _vouched(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process) -> Iterator[str]:
-    if phase.drift != ENFORCE or not state.attestations:
-        return
-    who = principal(event.actor)
-    last = state.attestations.get(f"{who}/{state.phase}")
-    if last is None or last.attempt_id != state.attempt_id:
-        yield f"{who} leaves {state.phase} without an attestation of this attempt"
-    elif drift(last.parts, who, state.phase, state, process):
-        yield f"{who} leaves {state.phase} with a prompt that was not accepted"
+    """The attestation stage again; it looks at nothing of the facts but the actor."""
+    if phase.drift == ENFORCE:
+        facts = Facts(actor=event.actor, now=0, request="", fresh_id="")
+        for refusal in attestation_stage(state, phase, facts, process):
+            yield f"it leaves {state.phase} in spite of {refusal.code}: {refusal.message}"
 
 
 def _backtrack(state: TaskState, event: events.PhaseBacktracked, process: Process) -> Iterator[str]:

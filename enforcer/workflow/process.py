@@ -81,7 +81,7 @@ class Observation(Record):
 
 
 class Process(Record):
-    """The whole. `pins` fixes digests of prompt parts; `personas` narrow the tools; `self_review` waives independence."""
+    """The whole. `pins` fix digests of prompt parts; `personas` narrow the tools; `self_review` waives independence."""
 
     name: str
     phases: tuple[Phase, ...]
@@ -122,7 +122,9 @@ class Process(Record):
     def foundations(self, phase: Phase, artifact: Artifact) -> frozenset[str]:
         """The `phase/artifact` names that an artifact stands on, directly or through others."""
         if artifact.stands_on is None:
-            return frozenset(f"{before.name}/{below.name}" for before in self.earlier(phase.name) for below in before.artifacts)
+            return frozenset(
+                f"{before.name}/{below.name}" for before in self.earlier(phase.name) for below in before.artifacts
+            )
         found: set[str] = set()
         for name in artifact.stands_on:
             below_phase, _, below_name = name.partition("/")
@@ -141,7 +143,11 @@ class Process(Record):
 
     def fallen_with(self, name: str) -> tuple[str, ...]:
         """The `phase/artifact` names, in order, that stand on `name`."""
-        return tuple(f"{phase.name}/{artifact.name}" for phase, artifact in self.artifacts() if name in self.foundations(phase, artifact))
+        return tuple(
+            f"{phase.name}/{artifact.name}"
+            for phase, artifact in self.artifacts()
+            if name in self.foundations(phase, artifact)
+        )
 
     def artifacts(self) -> Iterator[tuple[Phase, Artifact]]:
         for phase in self.phases:

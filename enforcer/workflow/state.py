@@ -59,10 +59,11 @@ class Attestation(Record):
 class TaskState(Record, kw_only=True):
     """One task.
 
-    `accepted` maps phases to what was accepted in their current attempt; `invalidated` lists `phase/artifact` names
-    that a backtrack set aside and that were not earned again. `previous` maps `phase/artifact` to the digest accepted
-    last, in whatever attempt. `keys` holds the receipts of idempotency keys that callers chose. `coalesced` and
-    `guarded` (session → byte offset) tell what earlier entries have sealed. `seq`, `task_seq`, `head` and `ts` are of the task's last entry.
+    `accepted` maps phases to what was accepted in their current attempt, and `walked` names them in the order in which
+    they were left, which a stored mapping does not keep. `invalidated` lists `phase/artifact` names that a backtrack
+    set aside and that were not earned again. `previous` maps `phase/artifact` to the digest accepted last, in whatever
+    attempt. `keys` holds the receipts of idempotency keys that callers chose. `coalesced` and `guarded` (session →
+    byte offset) tell what earlier entries have sealed. `seq`, `task_seq`, `head` and `ts` are of the last entry.
     """
 
     task: str
@@ -76,6 +77,7 @@ class TaskState(Record, kw_only=True):
     status: str = OPEN
     attempts: Mapping[str, int] = {}
     accepted: Mapping[str, tuple[Accepted, ...]] = {}
+    walked: tuple[str, ...] = ()
     invalidated: tuple[str, ...] = ()
     previous: Mapping[str, str] = {}
     tree: str = ""
@@ -113,4 +115,4 @@ class TaskState(Record, kw_only=True):
 
     def accepted_files(self) -> dict[str, Accepted]:
         """What counts now, by `phase/artifact`."""
-        return {f"{phase}/{one.artifact}": one for phase, files in self.accepted.items() for one in files}
+        return {f"{phase}/{one.artifact}": one for phase in self.walked for one in self.accepted[phase]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from typing import Any
 
 import pytest
@@ -47,6 +46,12 @@ def test_a_newline_at_the_end_does_not_pass_for_an_id() -> None:
         assert schema.faults(commit, "a" * length + "\n")
 
 
+def test_no_long_text_is_put_to_a_pattern() -> None:
+    pattern = packed({"pattern": "a"})
+    assert schema.faults(pattern, "a" * schema.MAX_PATTERN_SUBJECT) == ()
+    assert schema.faults(pattern, "a" * (schema.MAX_PATTERN_SUBJECT + 1))
+
+
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a socket was opened")
@@ -74,6 +79,7 @@ def test_equal_entries_are_found_and_true_is_not_one() -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
+        "[[a]",
         "(a+)+$",
         "(a|a)*$",
         "(a*)*",
@@ -98,13 +104,10 @@ def test_an_honest_pattern_is_taken(pattern: str) -> None:
 
 
 @given(pattern=st.text(alphabet="ab*+?|()[]{}^$,\\1.2", max_size=12))
-def test_a_pattern_that_is_taken_ends_soon_on_a_long_text(pattern: str) -> None:
-    if schema.explosive(pattern):
-        return
-    began = time.process_time()
-    schema.faults(packed({"pattern": pattern}), "a" * schema.MAX_PATTERN_SUBJECT)
-    # Not a measure of speed: an explosion here would take longer than the age of the universe.
-    assert time.process_time() - began < 20
+def test_a_pattern_that_is_taken_ends_on_a_long_text(pattern: str) -> None:
+    """An explosion would outlast the test run, which is how it would show."""
+    if not schema.explosive(pattern):
+        schema.faults(packed({"pattern": pattern}), "a" * schema.MAX_PATTERN_SUBJECT)
 
 
 @given(

@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +341,44 @@ def test_metrics_are_the_last_value_of_each_counter_summed_over_its_attributes(t
     (tmp_path / "metrics.jsonl").write_text(line("1") + line("2", "3"))
 
     assert reckoning.read_metrics(str(tmp_path / "metrics.jsonl")) == {"phase_backtracks": 5}
+
+
+BACK = [moved("backtracked", "VERIFY", "IMPLEMENT"), moved("advanced", "IMPLEMENT", "VERIFY")]
+SKIP = {"type": "dev.enforcer.command.refused", "data": {"refusals": [{"code": "phase_skip"}]}}
+TOLD = [SKIP, *WALK[:5], *BACK, *WALK[5:]]
+METRICS = {"phase_skips_attempted": 1, "phase_backtracks": 1}
+
+
+def differing(asked: dict[str, int], events: list[dict[str, Any]], metrics: dict[str, int] | None) -> list[str]:
+    return [each.what for each in reckoning.compare(Counter(asked), events, metrics) if not each.agrees]
+
+
+def test_an_honest_record_agrees_with_the_story() -> None:
+    assert differing({"phase_skip": 1}, TOLD, METRICS) == []
+    assert differing({"phase_skip": 1}, TOLD, None) == []
+
+
+@pytest.mark.parametrize(
+    "events, metrics, what",
+    [
+        (TOLD[1:], METRICS, ["skips attempted, refused"]),
+        ([SKIP, *TOLD], METRICS, ["skips attempted, refused"]),
+        (
+            [*TOLD, moved("refused", "", "") | {"data": {"refusals": [{"code": "lease_held"}]}}],
+            METRICS,
+            ["refusals lease_held"],
+        ),
+        (TOLD[:-1], METRICS, ["phases walked"]),
+        ([SKIP, *WALK], METRICS, ["ways back"]),
+        (TOLD, {**METRICS, "phase_skips_attempted": 0}, ["metric phase_skips_attempted"]),
+        (TOLD, {"phase_skips_attempted": 1}, ["metric phase_backtracks"]),
+        (TOLD, {**METRICS, "phase_lease_contention": 1}, ["metric phase_lease_contention"]),
+    ],
+)
+def test_a_record_that_lacks_or_invents_something_differs(
+    events: list[dict[str, Any]], metrics: dict[str, int], what: list[str]
+) -> None:
+    assert differing({"phase_skip": 1}, events, metrics) == what
 
 
 # The screen

@@ -16,6 +16,7 @@ from enforcer.errors import InternalError, UnavailableError
 from enforcer.telemetry.exporter import OtlpExporter
 from enforcer.telemetry.metrics import Measures
 from enforcer.telemetry.spans import Span, tell
+from tests.sources import ROOT
 from tests.telemetry.story import LEDGER, SECOND, START, attributes, call, metrics_in, spans_in, walk
 
 
@@ -190,3 +191,15 @@ def test_what_cannot_be_encoded_is_an_error_and_not_a_missing_line(caplog: pytes
     [span, *_] = told()[0]
     with pytest.raises(InternalError):
         OtlpExporter(LEDGER).spans([(span.replace(span="f" * 17),)])
+
+
+def test_the_documentation_names_everything_that_is_exported(traces: bytes, metrics: bytes) -> None:
+    text = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    spans = spans_in(parsed(traces))
+    exported = {name for span in spans for name in (span["name"], *attributes(span))}
+    exported |= {moment["name"] for span in spans for moment in span.get("events", ())}
+    for metric in metrics_in(parsed(metrics)[0]).values():
+        kind = next(kind for kind in ("sum", "gauge", "histogram") if kind in metric)
+        exported |= {metric["name"], *(name for point in metric[kind]["dataPoints"] for name in attributes(point))}
+
+    assert {name for name in exported if f"`{name}`" not in text} == set()

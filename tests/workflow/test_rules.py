@@ -71,6 +71,7 @@ EXAMPLES: dict[str, tuple[dict, Any, list[Any]]] = {
         [
             {"r": 0.66, "c": 2, "t": 3},
             {"r": 1, "c": 4, "t": 3},
+            {"r": 1, "c": 201, "t": 200},
             {"r": 0, "c": 0, "t": 0},
             {"r": True, "c": 1, "t": 1},
             {},
@@ -231,6 +232,15 @@ def test_without_git_the_fix_is_told() -> None:
         (fault,) = ask(kind, {"list": "files"}, {"files": ["a.py"], "commit": HEAD}, around=around)
         assert "git init" in fault.fix
         assert "no git repository" in fault.message
+
+
+def test_a_form_of_text_is_untouched_whatever_was_filled_in_and_filled_in_otherwise() -> None:
+    template = "Attempt {attempt_id} of {actor}\n\nTODO: what was seen\n"
+    filled = template.replace("{attempt_id}", "f" * 32).replace("{actor}", "bob")
+    for text in (template, filled, filled.replace("\n", "\r\n")):
+        assert ask("scaffold", {"template": template}, text=text, format="text")
+    assert ask("scaffold", {"template": template}, text=filled.replace("TODO: ", ""), format="text") == ()
+    assert ask("scaffold", {"template": ""}, text=filled, format="text") == ()
 
 
 def test_claimed_evidence_is_not_observed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from enforcer.enforcer import verify as verify_project
 from enforcer.surfaces.cli.options import opened, reading
 from enforcer.surfaces.cli.output import line, show_json
 
@@ -12,8 +13,7 @@ from enforcer.surfaces.cli.output import line, show_json
 @reading
 def verify(root: str | None, as_json: bool) -> int:
     """Check every byte of the ledger and replay what it tells. Exit status 1: tampered; 2: could not be verified."""
-    with opened(root) as enforcer:
-        report = enforcer.verify()
+    report = verify_project(root=root)
     if as_json:
         show_json(report.pack(complete=True))
         return report.exit_status

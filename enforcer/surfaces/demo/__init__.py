@@ -185,7 +185,7 @@ def _show_kept(project: str, home: str, screen: Screen) -> None:
         ]
     )
     screen.command("you", ("cd", project))
-    screen.command("you", (f"ENFORCER_HOME={os.path.join(home, 'keys')}", "enforcer", "explain", TASK))
+    screen.command("you", (f"ENFORCER_HOME={os.path.join(home, 'keys')}", "enforcer", "status", TASK))
 
 
 @contextmanager

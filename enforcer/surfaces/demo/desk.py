@@ -107,17 +107,20 @@ class Desk:
         return done.stdout
 
     def _run(self, who: str, args: tuple[str, ...], stdin: str, *, merged: bool) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "enforcer", *args],
-            cwd=self.place.project,
-            env={**self._environment, "ENFORCER_ACTOR": who},
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT,
-        )
+        try:
+            return subprocess.run(
+                [sys.executable, "-m", "enforcer", *args],
+                cwd=self.place.project,
+                env={**self._environment, "ENFORCER_ACTOR": who},
+                input=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+                text=True,
+                check=False,
+                timeout=_TIMEOUT,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Unexpected(f"`enforcer {' '.join(args)}` gave no answer in {_TIMEOUT} seconds.") from error
 
     # The worker's other tools
 

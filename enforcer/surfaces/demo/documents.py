@@ -108,7 +108,7 @@ _WHY = {
     TESTS: "Both errors through both constructors, and the case that is no duplicate.",
 }
 
-BACKTRACK_REASON = "The line of the first duplicate is overwritten before it is read: four new tests fail"
+BACKTRACK_REASON = "The first line is overwritten before it is read: four new tests fail"
 
 
 def file_map() -> dict[str, Any]:

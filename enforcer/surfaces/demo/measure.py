@@ -92,7 +92,11 @@ def run_tests(python: str, folder: str, scratch: str) -> Tests:
     shown = ["python", "-m", "coverage", "run", "--source=src", "-m", "pytest", "testing"]
     hidden = ["-p", "no:cacheprovider", f"--junitxml={junit}", "--quiet"]
     setting = environment(
-        PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", COVERAGE_FILE=data
+        PYTHONPATH="src",
+        PYTHONDONTWRITEBYTECODE="1",
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+        COVERAGE_FILE=data,
+        TMPDIR=scratch,
     )
     done = _run([python, *shown[1:], *hidden], folder, setting, expected=(0, 1))
     _run([python, "-m", "coverage", "json", "-q", "-o", report], folder, setting)

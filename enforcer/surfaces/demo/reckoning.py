@@ -15,7 +15,7 @@ from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from enforcer.surfaces.demo.desk import Desk
@@ -57,36 +57,48 @@ def show_record(desk: Desk) -> None:
     desk.screen.say("The journal of decisions.")
     desk.accepted(ADA, "log", TASK, hang=_JOURNAL_HANG)
     desk.screen.say("What it adds up to; the same is written to state/telemetry/ as OpenTelemetry spans and metrics.")
-    if importlib.util.find_spec("opentelemetry"):
+    if _can_export():
         desk.accepted(ADA, "telemetry")
     else:
         desk.screen.say(f"Not here: {_NO_METRICS}.")
 
 
+def _can_export() -> bool:
+    """Whether the optional extra that writes metrics is installed; without it everything else is told all the same."""
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.json.file") is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def reckon(desk: Desk) -> list[Finding]:
-    """Every figure of the summary, from the ledger's own lines, from `verify` and from the exported metrics."""
+    """Every figure of the summary, from the ledger's own lines, from the exported metrics, and from the gate."""
     state = os.path.join(desk.place.project, "state")
     events = read_events(os.path.join(state, "ledger", "seg"))
-    recorded = refusals(events)
-    asked = Counter(desk.refusals)
-    found = [
-        Finding("phases walked", str(len(PHASES)), str(phases_walked(events))),
-        Finding("illegal moves", "0", str(illegal_moves(events))),
-        Finding("ways back", "1", str(_count(events, "phase.backtracked"))),
-        Finding("skips attempted, refused", str(asked["phase_skip"]), str(recorded["phase_skip"])),
-    ]
-    others = sorted((asked | recorded).keys() - {"phase_skip"})
-    found += [Finding(f"refusals {code}", str(asked[code]), str(recorded[code])) for code in others]
     exported = os.path.join(state, "telemetry", "metrics.jsonl")
-    if os.path.exists(exported):
-        metrics = read_metrics(exported)
-        told = {name: sum(asked[code] for code in codes) for name, codes in _METRICS.items()}
-        told["phase_backtracks"] = 1
-        found += [Finding(f"metric {name}", str(count), str(metrics.get(name, 0))) for name, count in told.items()]
-    verdict = desk.ask("verify")
-    found.append(Finding("verdict of verify", "verified", verdict["verdict"]))
-    found.append(Finding("state of the task", "completed", desk.ask("status", TASK)["state"]))
-    return found
+    metrics = read_metrics(exported) if os.path.exists(exported) else None
+    return [
+        *compare(Counter(desk.refusals), events, metrics),
+        Finding("verdict of verify", "verified", desk.ask("verify")["verdict"]),
+        Finding("state of the task", "completed", desk.ask("status", TASK)["state"]),
+    ]
+
+
+def compare(
+    asked: Counter[str], events: Sequence[dict[str, Any]], metrics: Mapping[str, int] | None
+) -> Iterator[Finding]:
+    """Hold what was tried, refusals by code, against the events and the metrics; None where none were exported."""
+    recorded = refusals(events)
+    yield Finding("phases walked", str(len(PHASES)), str(phases_walked(events)))
+    yield Finding("illegal moves", "0", str(illegal_moves(events)))
+    yield Finding("ways back", "1", str(_count(events, "phase.backtracked")))
+    yield Finding("skips attempted, refused", str(asked["phase_skip"]), str(recorded["phase_skip"]))
+    for code in sorted((asked | recorded).keys() - {"phase_skip"}):
+        yield Finding(f"refusals {code}", str(asked[code]), str(recorded[code]))
+    if metrics is not None:
+        yield Finding("metric phase_backtracks", "1", str(metrics.get("phase_backtracks", 0)))
+        for name, codes in _METRICS.items():
+            yield Finding(f"metric {name}", str(sum(asked[code] for code in codes)), str(metrics.get(name, 0)))
 
 
 def show_summary(desk: Desk, findings: Sequence[Finding]) -> None:
