@@ -1,8 +1,7 @@
 """What the gate must answer, written down a second time and in the plainest way, to hold the real one against it.
 
-It imports nothing of the package, keeps no history and reads no files: it is told what the evidence folder holds, one
-content a phase (`good…` holds up, `bad…` does not, none is missing). An answer is `accepted` (something changed),
-`no-op` (it was so already) or `refused` with the codes of the first stage that failed.
+It imports nothing of the package and reads no files: it is told what the evidence folder holds, one content a phase
+(`good…` holds up, `bad…` does not, none is missing). A refusal carries the codes of the first stage that failed.
 """
 
 from collections.abc import Mapping
@@ -28,8 +27,8 @@ def no(*codes: str) -> Answer:
 
 @dataclass
 class Task:
-    title: str | None = None
-    state: str = "unknown"
+    title: str | None = None  # None until it is opened
+    state: str = ""
     phase: str = ""
     attempts: dict[str, int] = field(default_factory=dict)
     owner: str | None = None
@@ -59,8 +58,8 @@ class Task:
         if reasons := self._lease(actor) or self._prompt(actor) or self._evidence(files):
             return no(*reasons)
         self.accepted[self.phase] = files[self.phase]
-        following = PHASES[PHASES.index(self.phase) + 1 :]
-        return self._enter(following[0]) if following else self._close("completed")
+        here = PHASES.index(self.phase)
+        return self._close("completed") if here == 8 else self._enter(PHASES[here + 1])
 
     def backtrack(self, actor: str, to: str) -> Answer:
         if self.state == "open" and PHASES.index(to) >= PHASES.index(self.phase):
@@ -78,15 +77,14 @@ class Task:
         return no(*reasons) if (reasons := self._lease(actor)) else answer
 
     def renew(self, actor: str) -> Answer:
-        if reasons := {"lease_stale"} if self.state == "open" and self.holder is None else self._lease(actor):
-            return no(*reasons)
-        self.left = TTL
-        return NOTHING  # the ledger does not hear of a renewal
+        reasons = {"lease_stale"} if self.state == "open" and self.holder is None else self._lease(actor)
+        self.left = self.left if reasons else TTL
+        return no(*reasons) if reasons else NOTHING  # the ledger does not hear of a renewal
 
     def release(self, actor: str, force: bool = False) -> Answer:
-        if self.state == "open" and not force and self.holder not in (None, actor):
+        if not force and self.holder not in (None, actor):
             return no("lease_held")
-        if self.state != "open" or self.owner is None or (self.owner != actor and not force):
+        if self.owner is None or (self.owner != actor and not force):
             return NOTHING
         self.owner = None
         return YES
@@ -101,8 +99,7 @@ class Task:
         self.baselines = {self._baseline(who, part): digest for part, digest in parts.items()} | self.baselines
         return YES
 
-    def accept_baseline(self, who: str) -> Answer:
-        # What `who` showed in this phase becomes the baseline, by the word of somebody who does not hold the lease.
+    def accept_baseline(self, who: str) -> Answer:  # by the word of somebody who does not hold the lease
         if self.state != "open":
             return no("task_closed")
         before, parts = self.baselines, self.shown[who, self.phase][1]

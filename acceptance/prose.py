@@ -45,6 +45,17 @@ OBJECTS = (
 )
 ENDS = (".", ".", "!", " (see #12).", ", as agreed.", "; nothing else changes.")
 
+# What a section says that has nothing to say, and whole paragraphs of languages that put no space between words.
+NOTHING_TO_SAY = (
+    "None beyond the standard library.",
+    "TODO comments are removed by this change.",
+    "Keine, die wir kennen.",
+    "この変更は最後のフィールドを保持します。既存のファイルは以前と同じように読み込まれます。",
+    "解析器保留每条记录的最后一个字段。现有文件的读取方式不变。",
+)
+
+SHORT = ("KPIs",)  # a section beside listed ones that needs no list
+
 LOG_LINES = (
     "Compiling 12 files: 0 errors, 0 warnings",
     "test_no_error_is_raised_on_failure PASSED",
@@ -88,26 +99,43 @@ def table(chance: random.Random) -> str:
     return f"| what | how much |\n|---|---|\n| {sentence(chance).replace('|', '/')} | {chance.randint(1, 9)} d |"
 
 
+def heading(chance: random.Random, level: int, name: str, number: int) -> str:
+    """A heading as people set it: underlined, numbered, in other letters, with a colon or emphasis."""
+    text = chance.choice((name, name, name, name.lower(), name.upper(), f"{number}. {name}", f"{name}:", f"**{name}**"))
+    if level <= 2 and text[0] != str(number) and chance.random() < 0.15:  # an underlined number would begin a list
+        return f"{text}\n{'=-'[level - 1] * len(text)}"
+    close = f" {'#' * level}" if chance.random() < 0.1 else ""
+    return f"{'#' * level} {text}{close}"
+
+
 def document(chance: random.Random, sections: Sequence[str], lists: Sequence[str] = ()) -> str:
     """A document with these sections, each with real text; those in `lists` hold a list."""
-    level = "#" * chance.choice((1, 2, 2, 2, 3))
-    parts = [f"# {sentence(chance)}"] if level != "#" and chance.random() < 0.7 else []
+    level = chance.choice((1, 2, 2, 2, 3))
+    parts = [f"# {sentence(chance)}"] if level > 1 and chance.random() < 0.7 else []
     if parts and chance.random() < 0.3:
         parts.append(paragraph(chance))
-    for name in _ordered(chance, sections):
-        close = f" {level}" if chance.random() < 0.1 else ""
-        parts.append(f"{level} {name}{close}")
-        body = [items(chance)] if name in lists else []
-        body += [chance.choice((paragraph, paragraph, items))(chance)]
+    names = _ordered(chance, sections)
+    if len(names) == 2 and set(names) <= set(lists) and chance.random() < 0.2:
+        names = [" and ".join(names)]
+    for number, name in enumerate(names, 1):
+        parts += [heading(chance, level, name, number), *section(chance, listed=bool(lists) and name not in SHORT)]
         if chance.random() < 0.2:
-            body.append(chance.choice((code, table))(chance))
-        if name not in lists:
-            chance.shuffle(body)
-        parts += body
-        if chance.random() < 0.2:
-            parts += [f"{level}# {chance.choice(('Details', 'Background', 'Offene Fragen'))}", paragraph(chance)]
+            title = chance.choice(("Details", "Background", "Offene Fragen"))
+            parts += [f"{'#' * (level + 1)} {title}", paragraph(chance)]
     text = "\n\n".join(parts) + chance.choice(("", "\n", "\n\n"))
     return text.replace("\n", "\r\n") if chance.random() < 0.1 else text
+
+
+def section(chance: random.Random, *, listed: bool) -> list[str]:
+    """The blocks of a section, with a list among them where one is asked for."""
+    if not listed and chance.random() < 0.15:
+        return [chance.choice(NOTHING_TO_SAY)]
+    body = [items(chance)] if listed else []
+    body.append(chance.choice((paragraph, paragraph, items))(chance))
+    if chance.random() < 0.2:
+        body.append(chance.choice((code, table))(chance))
+    chance.shuffle(body)
+    return body
 
 
 def build_log(chance: random.Random) -> str:

@@ -200,6 +200,7 @@ class Judge:
             actor=actor,
             implementers=state.implementers,
             self_review=process.self_review,
+            base=state.base,
             accepted=state.accepted_files() if across else {},
             documents=documents,
             bound_tree=state.tree,

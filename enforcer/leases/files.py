@@ -5,32 +5,23 @@ end a lease early or stretch it, but an old token stays old: the token is compar
 ledger's newest. Time is nanoseconds since boot, suspend included, with the id of the boot, so a wall clock that
 jumps changes nothing, and after a reboot every lease has ended.
 
+    <token> <boot id> <nanoseconds since boot at which it ends>, filled up with spaces
+
 The file is written under the append lock, before the line that claims: a claim is never visible without its expiry,
 and an expiry whose claim was not written names a token that the ledger does not know, which counts as ended.
 """
 
 from __future__ import annotations
 
-import json
 import os
 
 from enforcer.errors import UnavailableError
-from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from enforcer.ports import Clock, Disk
 
-MAX_FILE = 4096
 WIDTH = 159  # Every rewrite has the same length, so a reader without the lock never sees the end of an older one.
-
-
-class Expiry(Record):
-    """The token that lives until `expires_ns` of the boot `boot`."""
-
-    token: int
-    boot: str
-    expires_ns: int
 
 
 class FileLeases:
@@ -41,12 +32,12 @@ class FileLeases:
 
     def remaining_us(self, task: str, token: int) -> int:
         """How long the lease with that token still lives; 0 when it has ended, or the file is gone or unreadable."""
-        expiry = self._read(task)
         boot, now = self._clock.boot()
-        if expiry is None or expiry.token != token or expiry.boot != boot:
+        written = self._read(task).split()
+        if len(written) != 3 or written[:2] != [b"%d" % token, boot.encode()] or not written[2].isdigit():
             return 0
         # Nobody is granted more than one lifetime, so a longer one was forged or written under another setting.
-        return max(0, min(expiry.expires_ns - now, self.ttl_us * 1000)) // 1000
+        return max(0, min(int(written[2]) - now, self.ttl_us * 1000)) // 1000
 
     def grant(self, task: str, token: int) -> None:
         """Let the token live for a whole lifetime from now. Only under the append lock.
@@ -54,9 +45,9 @@ class FileLeases:
         Raises `UnavailableError` where the file cannot be written: a lease that nobody can see the end of is none.
         """
         boot, now = self._clock.boot()
-        expiry = Expiry(token, boot, now + self.ttl_us * 1000)
+        line = f"{token} {boot} {now + self.ttl_us * 1000}".encode().ljust(WIDTH) + b"\n"
         try:
-            self._write(f"{self._folder}/{task}", json.dumps(expiry.pack()).encode().ljust(WIDTH) + b"\n")
+            self._write(f"{self._folder}/{task}", line)
         except OSError as error:
             message = f"The lease of {task} cannot be written: {error.strerror}."
             fix = "Make state/leases writable again, then try again."
@@ -79,14 +70,15 @@ class FileLeases:
         finally:
             self._disk.close(fd)
 
-    def _read(self, task: str) -> Expiry | None:
+    def _read(self, task: str) -> bytes:
+        """What the file says; nothing where it cannot be read."""
         try:
             fd = self._disk.open(f"{self._folder}/{task}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
-            return None
+            return b""
         try:
-            return Expiry.unpack(json.loads(self._disk.read(fd, MAX_FILE, 0)))
-        except (ValueError, OSError, RecursionError):
-            return None
+            return self._disk.read(fd, WIDTH + 1, 0)
+        except OSError:
+            return b""
         finally:
             self._disk.close(fd)

@@ -11,7 +11,7 @@ The commit point is the one `append` of a whole line under the lock. A line is a
 from __future__ import annotations
 
 import os
-from _thread import RLock
+from _thread import RLock, allocate_lock
 from contextlib import contextmanager
 
 from enforcer.errors import DamagedError, InternalError, RequestError, UnavailableError
@@ -75,6 +75,7 @@ class FileLedger:
         self._poisoned = ""
         self._held = False
         self._mutex = RLock()  # `flock` binds a descriptor, not a thread: threads of one process need this besides.
+        self._syncing = allocate_lock()
         self._earlier: dict[str, TaskState] = {}
         self._snapshot = self._trusted_snapshot()
         header = self._snapshot.header if self._snapshot else None
@@ -125,7 +126,9 @@ class FileLedger:
             yield self._fold.tasks[name]
 
     def leaves(self, start: int = 0) -> Iterator[bytes]:
-        offset = self._offset_of(start) if start else 0
+        if start >= self.head.size:
+            return
+        offset = self._offset_of(start) if start > 0 else 0
         for _, line in self._lines(offset, self._end):
             yield line
 
@@ -180,6 +183,8 @@ class FileLedger:
     def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
         if not self._held:
             raise InternalError("append_unlocked", "A line was to be appended without the append lock.")
+        self._healthy()
+        self._fold.admit(event, task)
         leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now())
         line = leaf + b"\n"
         try:
@@ -192,18 +197,20 @@ class FileLedger:
         return self._fold.take_own(leaf, event, task=task, key=key, ts=ts)
 
     def sync(self) -> None:
-        with self._mutex:
-            self._healthy()
-            end = self._end
-            if self._synced >= end:
-                return
-            fd = self._open_for_writing()
-        try:
-            self._disk.datasync(fd)
-        except OSError as error:
-            self._poisoned = f"a sync failed: {error.strerror}"
-            raise self._unavailable("sync_failed", self._poisoned) from error
-        self._synced = end
+        mine = self._end
+        # One at a time: the system tells of a failure once, so whoever waited meanwhile has to hear of it here.
+        with self._syncing:
+            with self._mutex:
+                self._healthy()
+                if self._synced >= mine:
+                    return
+                fd, end = self._open_for_writing(), self._end
+            try:
+                self._disk.datasync(fd)
+            except OSError as error:
+                self._poisoned = f"a sync failed: {error.strerror}"
+                raise self._unavailable("sync_failed", self._poisoned) from error
+            self._synced = end
 
     def save_caches(self) -> None:
         """Write a snapshot when enough has happened since the last one. Its failure is of no consequence."""
@@ -272,7 +279,10 @@ class FileLedger:
 
     def _size(self) -> int:
         try:
-            return self._disk.size(self._open())
+            size = self._disk.size(self._open())
+            if not size:
+                self._disk.read(self._fd, 1, 0)  # Which a pipe refuses; it would otherwise pass for an empty file.
+            return size
         except OSError as error:
             raise self._unavailable("ledger_unreadable", f"{error.strerror}: {self._segment}") from error
 

@@ -6,7 +6,7 @@ on where the lines are kept. Pure: no file, no clock.
 
 from __future__ import annotations
 
-from enforcer.errors import RequestError
+from enforcer.errors import InternalError, RequestError
 from enforcer.ledger.entry import MAX_LEAF, BadLine, Entry, format_leaf, leaf_hash, parse_leaf
 from enforcer.workflow.evolve import Place, evolve
 from enforcer.workflow.record import Record
@@ -57,6 +57,11 @@ class Fold:
             self.tasks[entry.task] = evolve(state, entry.event, entry.place)
         self.head = Head(entry.seq + 1, entry.hash, entry.ts)
         return entry
+
+    def admit(self, event: Event, task: str | None) -> None:
+        """Raises `InternalError` for an event that no reader would take in: it must not reach the ledger either."""
+        for fault in outside(event) if task is None else structure(self.task(task), event):
+            raise InternalError("illegal_event", f"{event.type} was to be written, and {fault}.")
 
     def next_leaf(self, event: bytes, *, task: str | None, now: int) -> tuple[bytes, int]:
         """The line that would carry `event` next, and its time. Raises `RequestError` when it is too long."""

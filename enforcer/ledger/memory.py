@@ -63,6 +63,7 @@ class MemoryLedger:
     def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
         if not self._held:
             raise InternalError("append_unlocked", "A line was to be appended without the append lock.")
+        self._fold.admit(event, task)
         leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now())
         self._leaves.append(leaf)
         return self._fold.take_own(leaf, event, task=task, key=key, ts=ts)

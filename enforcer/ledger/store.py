@@ -103,8 +103,9 @@ class Store(Protocol):
     def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
         """Write one line in one write: the commit point. `data` is `format_event` of the event.
 
-        When this returns, every later reader of this machine sees the entry; it is durable only after `sync`. Raises
-        `RequestError` (`entry_too_long`), and nothing was written, where the line would exceed its bound.
+        When this returns, every later reader of this machine sees the entry; it is durable only after `sync`. Nothing
+        was written when it raises `RequestError` (`entry_too_long`) or `InternalError` (`illegal_event`: an event that
+        could not be read back).
         """
         ...
 

@@ -53,25 +53,29 @@ class Line(Record):
 
 
 class Section(Record):
-    """A heading and the lines below it, up to the next heading of any level. `level` 0 stands before any heading."""
+    """A heading and the lines below it, up to the next heading of any level. `level` 0 stands before any heading.
+
+    `names` is what the heading may be called: the whole first, then its parts where it joins several names.
+    """
 
     level: int
     title: str
     number: int
+    names: tuple[str, ...]
     lines: tuple[Line, ...]
 
 
 def sections(text: str) -> tuple[Section, ...]:
     """The document cut at its headings, in order; the first has level 0 and what stands before any heading."""
     found = []
-    level, title, number, lines = 0, "", 0, list[Line]()
+    level, title, number, names, lines = 0, "", 0, tuple[str, ...](), list[Line]()
     for item in _with_headings(tuple(_visible(text))):
         if isinstance(item, Line):
             lines.append(item)
             continue
-        found.append(Section(level, title, number, tuple(lines)))
-        (level, title, number), lines = item, []
-    return (*found, Section(level, title, number, tuple(lines)))
+        found.append(Section(level, title, number, names, tuple(lines)))
+        (level, title, number), names, lines = item, _names(item[1]), []
+    return (*found, Section(level, title, number, names, tuple(lines)))
 
 
 def named(document: Iterable[Section], wanted: str, others: Iterable[str] = ()) -> tuple[Line, ...] | None:
@@ -83,15 +87,14 @@ def named(document: Iterable[Section], wanted: str, others: Iterable[str] = ()) 
     """
     parts = tuple(document)
     key = _key(wanted)
-    exact = any(part.level and key in _names(part.title)[:1] for part in parts)
+    exact = any(key in part.names[:1] for part in parts)
     keys = {_key(other) for other in others} - {key}
     found: list[Line] | None = None
     level = 0
     for part in parts:
-        names = _names(part.title) if part.level else ()
-        if part.level and key in (names[:1] if exact else names):
+        if key in (part.names[:1] if exact else part.names):
             found, level = found or [], part.level
-        elif part.level <= level or keys.intersection(names):
+        elif part.level <= level or keys.intersection(part.names):
             level = 0
         if level and found is not None:
             found += part.lines
@@ -216,7 +219,6 @@ def _is_setext(lines: tuple[Line, ...], position: int) -> bool:
 
 
 def _names(title: str) -> tuple[str, ...]:
-    """What a heading may be called: the whole first, then its parts where it joins several names."""
     text = re.sub(r"^[^\w(]+", "", title[:_LOOKED_AT])
     text = text[number.end() :] if (number := re.match(_NUMBER, text)) else text
     outside, _, inside = text.partition("(")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-DIFF_FIX = "Write it again: git add -AN && git diff --binary --no-renames BASE, with the task's base commit as BASE."
+EMPTY_TREE = "$(git hash-object -t tree /dev/null)"
 NO_GIT_FIX = "Work in a git repository: run `git init`, commit what there is, and open the task again."
 
 
@@ -40,7 +40,7 @@ def check_diff(subject: Subject, surroundings: Surroundings, params: Mapping[str
         return (_no_git(surroundings),)
     if not git.changes:
         return (invalid("cannot be right: nothing has changed since the task's base commit", "Make the change first."),)
-    fix = DIFF_FIX
+    fix = f"Write it again: git add -AN && git diff --binary --no-renames {surroundings.base or EMPTY_TREE}"
     patched = git.patched.get(subject.name)
     if patched is None or patched.problem:
         return (

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-MAX_MARKDOWN = 1 << 20
+MAX_MARKDOWN = 256 << 10
 MAX_URL = 2048
 
 FILLED = ("{attempt_id}", "{actor}")  # What `scaffold` fills in by itself, which is no work of the worker.
 
 _EXIT = r"(?i)exit status: (-?[0-9]{1,9})"
-_URL = r"https://(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.?)+(?::[0-9]{1,5})?(?:[/?#][!-~]*)?"
+_URL = r"https://(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}\.?(?::[0-9]{1,5})?(?:[/?#][!-~]*)?"
 
 
 def read(name: str, format_name: str, data: bytes, origin: str = "claimed") -> tuple[Subject | None, tuple[Fault, ...]]:

@@ -66,14 +66,16 @@ class Surroundings(Record, kw_only=True):
     """What stands around an artifact.
 
     `accepted` maps `phase/artifact` names of earlier phases to what was accepted in the attempts that count, and
-    `documents` those of them that a rule of the phase names to their values. `bound_tree` is the tree that the last
-    accepted diff leads to. `git` is None where there is no repository, and `git_problem` says why.
+    `documents` those of them that a rule of the phase names to their values. `base` is the task's base commit, empty
+    where there was none, and `bound_tree` the tree that the last accepted diff leads to. `git` is None where there is
+    no repository, and `git_problem` says why.
     """
 
     attempt_id: str
     actor: str
     implementers: tuple[str, ...] = ()
     self_review: bool = False
+    base: str = ""
     accepted: Mapping[str, Accepted] = {}
     documents: Mapping[str, Any] = {}
     bound_tree: str = ""

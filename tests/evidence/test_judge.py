@@ -317,6 +317,8 @@ def test_a_change_is_walked_from_diff_to_commit(bench: Bench) -> None:
     assert reading.facts.tree
     work.write("a.py", "one = 3\n")
     assert bench.refused("IMPLEMENT") == {"diff-current": "evidence_stale"}
+    refusals = [one for verdict in bench.ask("IMPLEMENT").facts.verdicts for one in verdict.refusals]
+    assert bench.state.base in refusals[0].fix
     assert bench.ask("IMPLEMENT").facts.tree == ""
     work.write("a.py", "one = 2\n")
 

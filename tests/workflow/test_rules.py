@@ -285,6 +285,14 @@ def test_no_rule_raises_on_any_json(value: Any, seed: Any) -> None:
             ask(kind, params, each, around=AROUND.replace(git=None, documents={"PLAN/file_map.json": value}))
 
 
+@pytest.mark.parametrize(
+    "text", ["https://" + "a" * 2000 + "!", "https://" + "a." * 1000 + "!", "https://" + "-" * 63 + "\\"]
+)
+def test_a_hostile_url_is_answered_at_once(text: str) -> None:
+    """An explosion would outlast the test run, which is how it would show."""
+    assert ask("url", {}, text=text, format="text")
+
+
 @given(data=st.binary() | st.text().map(str.encode))
 def test_no_rule_raises_on_any_bytes(data: bytes) -> None:
     text = data.decode(errors="replace")

@@ -1,10 +1,9 @@
-"""`enforcer log` and `telemetry`: what happened, in order, and what it adds up to."""
+"""`enforcer log`: what happened, in order."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,31 +25,36 @@ from enforcer.workflow.events import (
     ToolRefused,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from enforcer.ledger.entry import Entry
 
-FOLLOW_SECONDS = 1.0
+# Characters that mean something to a markdown reader, or to the browser it writes for.
+_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*[]<>|&#~"})
 
 
 @click.command()
 @click.argument("task", required=False)
-@click.option("--format", "form", type=click.Choice(["text", "jsonl", "markdown"]), default="text", help="jsonl: CloudEvents.")
+@click.option("--format", "form", type=click.Choice(["text", "jsonl", "markdown"]), default="text", show_default=True)
 @reading
 def log(task: str | None, form: str, root: str | None, as_json: bool) -> int:
-    """The decision journal of TASK, or of the whole ledger: every move, refusal and override, in order."""
+    """The journal of TASK, or of the whole ledger: every move, refusal and override, in order."""
     with opened(root) as enforcer:
         entries = enforcer.entries(task or "")
         if as_json:
             show_json({"entries": [_members(entry) for entry in entries]})
         elif form == "jsonl":
-            _print_lines(entries)
+            for entry in entries:
+                line(json.dumps(_members(entry), ensure_ascii=True, sort_keys=True))
         elif form == "markdown":
-            _print_markdown(entries, task)
+            _show_markdown(entries, task)
         else:
             for entry in entries:
-                line(f"{entry.seq:6} {_time(entry.ts)} {entry.task or '-':16} {entry.event.actor:16} {sentence(entry)}")
+                who = f"{entry.task or '-':16} {entry.event.actor:16}"
+                line(f"{entry.seq:6} {_time(entry.ts)} {who} {sentence(entry)}")
     return 0
 
 
@@ -68,18 +72,15 @@ def _members(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _print_lines(entries: Iterable[Entry]) -> None:
-    for entry in entries:
-        click.echo(json.dumps(_members(entry), ensure_ascii=True, sort_keys=True))
-
-
-def _print_markdown(entries: Iterable[Entry], task: str | None) -> None:
-    line(f"# Journal of {task or 'the ledger'}\n")
+def _show_markdown(entries: Iterable[Entry], task: str | None) -> None:
+    line(f"# Journal of {task or 'the ledger'}")
+    line()
     line("| entry | time (UTC) | task | actor | what | hash |")
     line("|---|---|---|---|---|---|")
     for entry in entries:
-        cells = (entry.seq, _time(entry.ts), entry.task or "-", entry.event.actor, sentence(entry), f"`{entry.hash[:12]}`")
-        line("| " + " | ".join(plain(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        told = (entry.task or "-", entry.event.actor, sentence(entry))
+        cells = (str(entry.seq), _time(entry.ts), *(plain(one).translate(_MARKDOWN) for one in told))
+        line(f"| {' | '.join(cells)} | `{entry.hash[:12]}` |")
 
 
 def _time(ts: int) -> str:
@@ -100,22 +101,15 @@ def sentence(entry: Entry) -> str:
         case TaskAbandoned():
             return f"abandoned in {event.phase}: {event.reason}"
         case CommandRefused() | ToolRefused():
-            name = event.command if isinstance(event, CommandRefused) else event.tool
-            target = f" to {event.to}" if isinstance(event, CommandRefused) and event.to else ""
-            escalated = "; escalated" if event.escalation else ""
-            return f"refused {name}{target} in {event.phase}: {', '.join(dict.fromkeys(one.code for one in event.refusals))}{escalated}"
-        case LeaseClaimed():
-            return f"claimed the lease, token {event.token}"
-        case LeaseTakenOver():
-            return f"took the lease over from {event.previous}, token {event.token}"
-        case LeaseReleased():
-            forced = f" of {event.holder} by force: {event.reason}" if event.forced else ""
-            return f"released the lease{forced}, token {event.token}"
+            return _refusal(event)
+        case LeaseClaimed() | LeaseTakenOver() | LeaseReleased():
+            return _lease(event)
         case PromptAttested():
             drift = f"; drift in {', '.join(event.drift)}" if event.drift else ""
             return f"attested {', '.join(sorted(event.parts))} in {event.phase}{drift}"
         case BaselineAccepted():
-            return f"accepted {', '.join(sorted(event.parts))} of {event.principal} in {event.phase}: {event.reason} (approved by {event.approver})"
+            what = f"{', '.join(sorted(event.parts))} of {event.principal} in {event.phase}"
+            return f"accepted {what}: {event.reason} (approved by {event.approver})"
         case ProcessAdopted():
             weaker = f"; weaker: {'; '.join(event.weakenings)}" if event.weakenings else ""
             return f"adopted the process {event.process}: {event.reason} (approved by {event.approver}){weaker}"
@@ -124,21 +118,20 @@ def sentence(entry: Entry) -> str:
     return event.type.replace(".", " ")
 
 
-@click.command()
-@click.option("--follow", is_flag=True, help="Go on until interrupted.")
-@reading
-def telemetry(follow: bool, root: str | None, as_json: bool) -> int:
-    """Write what is new to state/telemetry (OTLP JSON lines), and show the measures and service levels."""
-    with opened(root) as enforcer:
-        follower = enforcer.follower()
-        if follow:
-            follower.follow(lambda: time.sleep(FOLLOW_SECONDS))
-        progress = follower.run()
-        measures = follower.measures()
-        report, table = enforcer.measured(measures)
-    if as_json:
-        show_json({**report, "told": progress.pack(complete=True)})
+def _refusal(event: CommandRefused | ToolRefused) -> str:
+    if isinstance(event, CommandRefused):
+        what = f"{event.command} to {event.to}" if event.to else event.command
     else:
-        click.echo(plain(table))
-        line(f"{progress.entries} new entries told in {progress.spans} spans")
-    return 0
+        what = event.tool
+    codes = ", ".join(dict.fromkeys(one.code for one in event.refusals))
+    return f"refused {what} in {event.phase}: {codes}{'; escalated' if event.escalation else ''}"
+
+
+def _lease(event: LeaseClaimed | LeaseTakenOver | LeaseReleased) -> str:
+    match event:
+        case LeaseTakenOver():
+            return f"took the lease over from {event.previous}, token {event.token}"
+        case LeaseReleased():
+            forced = f" of {event.holder} by force: {event.reason}" if event.forced else ""
+            return f"released the lease{forced}, token {event.token}"
+    return f"claimed the lease, token {event.token}"

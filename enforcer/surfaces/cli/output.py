@@ -3,54 +3,141 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import sys
 
-import click
+from enforcer.errors import UnavailableError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any, TextIO
 
+    from enforcer.errors import EnforcerError
     from enforcer.gate import Outcome
     from enforcer.workflow.events import Refusal
 
+# What stands for the few signs of ours where the terminal's character set lacks them.
+_SIGNS = str.maketrans({"→": "->", "…": "...", "≥": ">=", "≤": "<=", "·": "-"})
+
+
+class Unread(Exception):
+    """Nobody reads the answer any more: the other end of the pipe is closed."""
+
+
+# Streams -------------------------------------------------------------------------------------------------------------
+
 
 def plain(text: object) -> str:
-    """Text with every control, format and bidirectional character shown as an escape instead of obeyed."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in str(text))
+    """Text on one line, with every control, format and bidirectional character shown as an escape and not obeyed."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 
 def line(text: object = "") -> None:
-    click.echo(plain(text))
+    """One line of an answer."""
+    _write(sys.stdout, plain(text))
 
 
 def show_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=True))
+    """The whole answer of a command that was given `--json`: one value, ASCII only."""
+    _write(sys.stdout, json.dumps(value, indent=2, ensure_ascii=True))
 
 
-def failed(code: str, message: str, *, fix: str = "", where: str = "", as_json: bool = False) -> None:
-    """Say that no answer could be given."""
-    if as_json:
-        show_json({"error": {"code": code, "message": message, "fix": fix, "where": where}})
-    click.echo(plain(f"error {code}: {message}"), err=True)
-    if where:
-        click.echo(plain(f"  where: {where}"), err=True)
-    if fix:
-        click.echo(plain(f"  fix: {fix}"), err=True)
+def tell(text: str) -> None:
+    """A line of a story that is told while it happens, in colour where the teller chose so."""
+    _write(sys.stdout, text)
+    finish()
 
 
-def refusals_text(refusals: Iterable[Refusal]) -> list[str]:
-    """Each reason with the spot it is about and what to do."""
-    lines = []
-    for one in refusals:
+def finish() -> None:
+    """Hand over what was written. Raises `Unread`, or `UnavailableError` (`output_unwritable`)."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise Unread from error
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def abandon() -> None:
+    """Let go of a stdout that takes nothing any more, so that the interpreter does not complain about it at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (OSError, ValueError):
+            return
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:
+        return  # The caller closed it, and goes by the exit status alone.
+    try:
+        stream.write(_fitting(text, stream.encoding or "ascii") + "\n")
+    except BrokenPipeError as error:
+        raise Unread from error
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _fitting(text: str, encoding: str) -> str:
+    """The text in the characters of an encoding; whatever has none is escaped."""
+    try:
+        text.encode(encoding)
+        return text
+    except UnicodeEncodeError:
+        return text.translate(_SIGNS).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _unwritable(error: OSError) -> UnavailableError:
+    message = f"The answer could not be written: {error.strerror or error}."
+    return UnavailableError("output_unwritable", message, fix="What was done is on the ledger: enforcer log")
+
+
+# Errors and answers --------------------------------------------------------------------------------------------------
+
+
+def failed(error: EnforcerError, *, as_json: bool) -> None:
+    """Say that no answer could be given: for people on stderr, and as JSON on stdout besides where that was asked for.
+
+    Raises nothing: there is nobody left to tell.
+    """
+    told = {"code": error.code, "message": plain(error.message), "fix": plain(error.fix), "where": plain(error.where)}
+    try:
+        _write(sys.stderr, plain(f"error {error.code}: {error.message}"))
+        for name in ("where", "fix"):
+            if told[name]:
+                _write(sys.stderr, f"  {name}: {told[name]}")
+        if as_json and error.code != "output_unwritable":
+            show_json({"error": told})
+    except (OSError, ValueError, UnavailableError, Unread):
+        return
+
+
+def refusals_text(refusals: Iterable[Refusal], task: str) -> list[str]:
+    """Each reason with the spot it is about and what to do; a piece of advice that several share stands once."""
+    lines: list[str] = []
+    reasons = list(refusals)
+    for number, one in enumerate(reasons):
         spot = f" [{one.artifact}]" if one.artifact else ""
         lines.append(f"  {one.code}{spot}: {one.message}")
-        if one.fix:
-            lines.append(f"      fix: {one.fix}")
+        following = reasons[number + 1].fix if number + 1 < len(reasons) else ""
+        if one.fix and one.fix != following:
+            lines.append(f"      fix: {for_task(one.fix, task)}")
     return lines
 
 
-def refusals_json(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
-    return [one.pack(complete=True) for one in refusals]
+def for_task(fix: str, task: str) -> str:
+    """Advice with the task's name in the commands it names, so that they can be copied as they stand."""
+    words = fix.split(" ")
+    return " ".join(word.replace("TASK", task) if word.rstrip(".,;`") == "TASK" else word for word in words)
+
+
+def refusals_json(refusals: Iterable[Refusal], task: str) -> list[dict[str, Any]]:
+    return [{**one.pack(complete=True), "fix": for_task(one.fix, task)} for one in refusals]
 
 
 def outcome_json(outcome: Outcome, command: str) -> dict[str, Any]:
@@ -68,7 +155,7 @@ def outcome_json(outcome: Outcome, command: str) -> dict[str, Any]:
         "repeated": outcome.repeated,
         "coalesced": outcome.coalesced,
         "escalation": list(getattr(outcome.event, "escalation", ())),
-        "refusals": refusals_json(outcome.refusals),
+        "refusals": refusals_json(outcome.refusals, outcome.task),
     }
 
 
@@ -93,9 +180,10 @@ def answer(outcome: Outcome, command: str, *, as_json: bool, yes: str, extra: di
 
 
 def refused(outcome: Outcome, command: str) -> None:
+    """A "no" for people: where it stands, every reason, and what to do."""
     where = f" in {outcome.state.phase}" if outcome.state else ""
     line(f"refused: {command} {outcome.task}{where} ({receipt(outcome)})")
-    for text in refusals_text(outcome.refusals):
+    for text in refusals_text(outcome.refusals, outcome.task):
         line(text)
     escalation = getattr(outcome.event, "escalation", ())
     if escalation:

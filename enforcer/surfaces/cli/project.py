@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from enforcer.initialize import initialize
@@ -10,25 +12,29 @@ from enforcer.surfaces.cli.output import answer, line, show_json
 
 
 @click.command()
-@click.option("--process", default="default", help="A shipped process (default, lean) or the path of one.")
+@click.option("--process", default="default", metavar="P", help="A shipped process (default, lean) or a path inside.")
 @click.option("--new-ledger", is_flag=True, help="Begin a new history where one was seen and is gone.")
 @click.option("--accept-ledger", is_flag=True, help="Take the ledger that stands here for the right one.")
 @reading
 @acting
-def init(process: str, new_ledger: bool, accept_ledger: bool, root: str | None, as_json: bool, actor: str | None) -> int:
-    """Put this folder under the gate. What is there already is left as it is."""
-    made = initialize(root or ".", process=process, actor=actor or "", new_ledger=new_ledger, accept_ledger=accept_ledger)
+def init(
+    process: str, new_ledger: bool, accept_ledger: bool, root: str | None, as_json: bool, actor: str | None
+) -> int:
+    """Put the current folder, or --root, under the gate. What is there already is left as it is."""
+    made = initialize(
+        root or ".", process=process, actor=actor or "", new_ledger=new_ledger, accept_ledger=accept_ledger
+    )
     if as_json:
         show_json(made.pack(complete=True))
         return 0
     for path in made.created:
-        line(f"wrote {path}")
+        line(f"wrote {os.path.relpath(path, made.root) if path.startswith(made.root + os.sep) else path}")
     if not made.created:
         line(f"{made.root} is under the gate already.")
     line(f"ledger {made.ledger}")
     if made.key is None:
         line("no signing key: the user's state folder cannot be written, so the ledger stays unsealed")
-    line('Next: enforcer open TASK --title "…"')
+    line('next: enforcer open TASK --title "..."')
     return 0
 
 
@@ -46,7 +52,7 @@ def show(task: str, root: str | None, as_json: bool) -> int:
         handle = enforcer.task(task)
         state, found = handle.state(), handle.process()
     if as_json:
-        show_json({"task": task, "name": state.process, "digest": state.digest, "process": found.pack()})
+        show_json({"task": task, "name": state.process, "digest": state.digest, "process": found.pack(complete=True)})
         return 0
     line(f"{task} runs under {state.process}, stored as {state.digest}")
     for phase in found.phases:
@@ -58,19 +64,32 @@ def show(task: str, root: str | None, as_json: bool) -> int:
 
 @process.command()
 @task_argument
-@click.option("--process", "name", default="", help="A shipped process or the path of one. [default: that of enforcer.toml]")
-@click.option("--reason", required=True, help="Why; it goes on the record.")
-@click.option("--approver", required=True, help="Who approves it; not the holder.")
+@click.option(
+    "--process", "name", default="", metavar="P", help="A shipped process or a path. [default: enforcer.toml's]"
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it goes on the record.")
+@click.option("--approver", required=True, metavar="WHO", help="Who approves it; not the holder.")
 @writing
-def adopt(task: str, name: str, reason: str, approver: str, root: str, actor: str, key: str, as_json: bool) -> int:
+def adopt(
+    task: str,
+    name: str,
+    reason: str,
+    approver: str,
+    root: str | None,
+    actor: str | None,
+    key: str,
+    as_json: bool,
+) -> int:
     """Move TASK to a process as its file is now. Each weakening is marked on the record."""
     with opened(root, actor) as enforcer:
-        outcome = enforcer.task(task).adopt_process(name or enforcer.settings.process, reason=reason, approver=approver, key=key)
-        difference = list(getattr(outcome.event, "difference", ()))
-        weakenings = list(getattr(outcome.event, "weakenings", ()))
-        yes = f"{task} runs under the new process" if outcome.event else f"{task} runs under this process already"
-        status = answer(outcome, "process adopt", as_json=as_json, yes=yes, extra={"difference": difference, "weakenings": weakenings})
-        if not as_json:
-            for text in difference:
-                line(f"  {'weaker: ' if text in weakenings else ''}{text}")
-        return status
+        handle = enforcer.task(task)
+        outcome = handle.adopt_process(name or enforcer.settings.process, reason=reason, approver=approver, key=key)
+    difference = list(getattr(outcome.event, "difference", ()))
+    weakenings = list(getattr(outcome.event, "weakenings", ()))
+    yes = f"{task} runs under {'the new process' if outcome.event else 'this process already'}"
+    extra = {"difference": difference, "weakenings": weakenings}
+    status = answer(outcome, "process adopt", as_json=as_json, yes=yes, extra=extra)
+    if not as_json:
+        for text in difference:
+            line(f"  {'weaker: ' if text in weakenings else ''}{text}")
+    return status

@@ -37,7 +37,7 @@ _PUBLISHED = "2026-10-06T22:47:10+00:00"
 class Options(Record):
     """`keep`: a folder that the project is left in; `sdist` and `python`: what would otherwise come through pip.
 
-    `as_json`: write one JSON object instead of the story (`schemas/output/demo.schema.json`).
+    `as_json`: write one JSON object instead of the story.
     """
 
     keep: str | None = None

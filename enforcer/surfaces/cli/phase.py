@@ -1,0 +1,157 @@
+"""`enforcer explain` and `scaffold`: what the phase of a task asks for, and a start on it."""
+
+from __future__ import annotations
+
+import click
+
+from enforcer.surfaces.cli.options import acting, opened, reading, task_argument
+from enforcer.surfaces.cli.output import line, refusals_json, refusals_text, show_json
+from enforcer.workflow.process import ENFORCE
+from enforcer.workflow.state import OPEN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from enforcer.task import Task
+    from enforcer.workflow.events import Refusal
+    from enforcer.workflow.facts import EvidenceFacts
+    from enforcer.workflow.process import Phase
+
+Rows = list[tuple["dict[str, Any]", "list[Refusal]"]]
+
+
+@click.command()
+@task_argument
+@reading
+@acting
+def explain(task: str, root: str | None, as_json: bool, actor: str | None) -> int:
+    """What the phase of TASK needs, what is there, and what advance would answer now. Records nothing."""
+    with opened(root, actor) as enforcer:
+        handle = enforcer.task(task)
+        found = handle.status()
+        rows = artifact_rows(handle) if found.state == OPEN else []
+        event, _ = handle.preview()
+    refusals = event.refused if event is not None else ()
+    members = {
+        "task": task,
+        "state": found.state,
+        "phase": found.phase,
+        "next": found.next,
+        "attempt_id": found.attempt_id,
+        "tools": list(found.tools),
+        "artifacts": [row for row, _ in rows],
+        "changed": list(found.changed),
+        "falls": list(found.falls),
+        "would": "refuse" if refusals else "advance",
+        "refusals": refusals_json(refusals, task),
+    }
+    if as_json:
+        show_json(members)
+    else:
+        _explained(members, rows, refusals)
+    return 0
+
+
+def artifact_rows(handle: Task, facts: EvidenceFacts | None = None) -> Rows:
+    """Each artifact of the current phase as it stands, with the reasons that speak against it."""
+    facts, phase = facts or handle.evidence(), handle.phase()
+    return [_row(handle.name, phase, name, facts) for name in (one.name for one in phase.artifacts)]
+
+
+def _row(task: str, phase: Phase, name: str, facts: EvidenceFacts) -> tuple[dict[str, Any], list[Refusal]]:
+    artifact = next(one for one in phase.artifacts if one.name == name)
+    file = next((one for one in facts.files if one.artifact == name), None)
+    problems = [one for one in facts.problems if one.artifact == name]
+    for verdict in facts.verdicts:
+        if verdict.artifact == name and verdict.mode == ENFORCE:
+            problems += verdict.refusals
+    members = {
+        "name": name,
+        "path": f"state/evidence/{task}/{phase.folder}/{name}",
+        "origin": artifact.origin,
+        "required": artifact.required,
+        "state": "refused" if problems and file else "ready" if file else "missing",
+        "digest": file.digest if file else None,
+        "rules": [
+            {"id": rule.id, "kind": rule.kind, "mode": rule.mode, "params": dict(rule.params)}
+            for rule in phase.rules
+            if rule.artifact == name
+        ],
+        "problems": refusals_json(problems, task),
+    }
+    return members, problems
+
+
+def _explained(members: dict[str, Any], rows: Rows, refusals: Iterable[Refusal]) -> None:
+    task = members["task"]
+    if members["state"] != OPEN:
+        line(f"{task} is {members['state']}; it ended in {members['phase']}.")
+        return
+    line(f"{task} is in {members['phase']}; next comes {members['next'] or 'completion'}.")
+    line(f"  attempt id, for JSON evidence: {members['attempt_id']}")
+    line(f"  tools allowed: {', '.join(members['tools'])}")
+    for row, problems in rows:
+        show_row(row)
+        for text in refusals_text(problems, task):
+            line(f"    {text}")
+    for name in members["changed"]:
+        line(f"  changed  {name}; put it back (enforcer evidence restore {task}), or backtrack to earn it again")
+    for name in members["falls"]:
+        line(f"  falls    {name} stands on it")
+    reasons = list(refusals)
+    shown = [problem for _, problems in rows for problem in problems]
+    if not reasons:
+        line(f"advance would pass now: enforcer advance {task}")
+        return
+    above = sum(one in shown for one in reasons)
+    line(
+        f"advance would be refused now: {above} of {len(reasons)} reasons above"
+        if above
+        else "advance would be refused now:"
+    )
+    for text in refusals_text([one for one in reasons if one not in shown], task):
+        line(text)
+
+
+def show_row(row: dict[str, Any]) -> None:
+    """One artifact for people: where it belongs, how it stands, and what is asked of it."""
+    notes = row["origin"] + ("" if row["required"] else ", optional")
+    line(f"  {row['state']:8} {row['path']} ({notes})")
+    for rule in row["rules"]:
+        line(
+            f"           {rule['kind']}{_params(rule['params'])}"
+            + ("" if rule["mode"] == ENFORCE else f" ({rule['mode']})")
+        )
+
+
+def _params(params: dict[str, Any]) -> str:
+    """A rule's arguments in words."""
+    told = []
+    for name, value in params.items():
+        shown = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+        told.append(f"{name.replace('_', ' ')} {shown}")
+    return f": {'; '.join(told)}" if told else ""
+
+
+@click.command()
+@task_argument
+@reading
+@acting
+def scaffold(task: str, root: str | None, as_json: bool, actor: str | None) -> int:
+    """Write a form for each artifact of the phase that is not there. Nothing is overwritten."""
+    with opened(root, actor) as enforcer:
+        handle = enforcer.task(task)
+        state = handle.state()
+        written = [f"state/evidence/{task}/{state.phase.lower()}/{name}" for name in handle.scaffold()]
+    if as_json:
+        show_json({"task": task, "phase": state.phase, "attempt_id": state.attempt_id, "written": written})
+        return 0
+    for path in written:
+        line(f"wrote {path}")
+    told = (
+        "Fill them in; what is still missing then:" if written else "Every artifact has a file. What is still missing:"
+    )
+    line(f"{told} enforcer explain {task}")
+    return 0
