@@ -11,8 +11,9 @@ import random
 from collections import Counter
 from typing import Any
 
+from acceptance.doubles import ManualClock, QuickDisk
 from acceptance.model import PHASES, Answer, Task
-from acceptance.world import BAD, GOOD, ManualClock, QuickDisk, World
+from acceptance.world import BAD, GOOD, World
 
 ACTORS = ("ada", "bob", "ada/second")
 TASKS = ("T", "U")
@@ -25,27 +26,28 @@ Script = list[Step]
 
 # Relative frequencies: enough honest work to get far, enough of the rest to get into trouble there.
 WEIGHTS = {
-    "work": 30,
-    "write": 8,
-    "spoil": 4,
-    "remove": 3,
-    "tamper": 3,
-    "mend": 5,
-    "restore": 2,
-    "advance": 10,
-    "jump": 8,
-    "backtrack": 7,
+    "work": 60,
+    "write": 16,
+    "spoil": 8,
+    "remove": 6,
+    "tamper": 6,
+    "mend": 10,
+    "restore": 4,
+    "advance": 20,
+    "jump": 16,
+    "backtrack": 14,
     "abandon": 1,
-    "claim": 5,
-    "renew": 3,
-    "release": 5,
-    "force": 2,
-    "attest": 10,
-    "accept": 3,
-    "pause": 8,
-    "restart": 4,
-    "open": 2,
-    "insist": 2,
+    "claim": 10,
+    "renew": 6,
+    "release": 10,
+    "force": 4,
+    "attest": 20,
+    "accept": 6,
+    "pause": 16,
+    "restart": 8,
+    "open": 4,
+    "insist": 3,
+    "press": 3,
 }
 
 
@@ -61,7 +63,7 @@ def random_script(chance: random.Random, length: int) -> Script:
 def complete(kind: str, choice: Any) -> Step:
     """A step of a kind with its arguments drawn by `choice`, which takes a sequence and returns one of its members."""
     # The first worker does most of the work, on the first task; otherwise contention would leave nothing to look at.
-    task, actor = choice((*TASKS[:1] * 3, *TASKS)), choice((*ACTORS[:1] * 4, *ACTORS))
+    task, actor = choice((*TASKS[:1] * 3, *TASKS)), choice((*ACTORS[:1] * 6, *ACTORS))
     if kind in ("jump", "backtrack"):
         return kind, task, actor, choice(PHASES)
     if kind == "tamper":
@@ -133,9 +135,6 @@ class Player:
     def _write(self, _step: Step, task: str, _actor: str) -> None:
         self._put(task, self.models[task].phase, "good")
 
-    def _spoil(self, _step: Step, task: str, _actor: str) -> None:
-        self._put(task, self.models[task].phase, "bad")
-
     def _remove(self, _step: Step, task: str, _actor: str) -> None:
         self._put(task, self.models[task].phase, None)
 
@@ -179,6 +178,17 @@ class Player:
         """The same refused command over and over, far enough for the gate to coalesce."""
         for _ in range(12):
             self._jump(step, task, actor, PHASES[-1])
+
+    def _spoil(self, step: Step, task: str, actor: str) -> None:
+        """Evidence that does not hold up, handed in all the same."""
+        self._put(task, self.models[task].phase, "bad")
+        self._advance(step, task, actor)
+
+    def _press(self, step: Step, task: str, actor: str) -> None:
+        """The same with the phase's evidence taken away: these refusals come after the lease was claimed or renewed."""
+        self._put(task, self.models[task].phase, None)
+        for _ in range(12):
+            self._advance(step, task, actor)
 
     def _backtrack(self, step: Step, task: str, actor: str, to: str) -> None:
         expected = self.models[task].backtrack(actor, to)

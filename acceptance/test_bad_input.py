@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.doubles import ReadOnlyDisk
 from acceptance.world import ADA, BOB, World, plain_process
 
 
@@ -209,28 +210,6 @@ def test_a_nested_project_that_the_outer_one_lists(world: World) -> None:
     assert done.returncode == 0, done
     assert ask("open", "T").returncode == 0
     assert (inner / "state" / "ledger" / "ledger.json").exists()
-
-
-class ReadOnlyDisk:
-    """A disk on which everything can be read and nothing written, whoever asks."""
-
-    def __new__(cls):
-        import errno
-
-        from enforcer.ports import SystemDisk
-
-        class Disk(SystemDisk):
-            def open(self, path: str, flags: int, mode: int = 0o644) -> int:
-                if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-                    raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-                return super().open(path, flags, mode)
-
-            def _refuse(self, path: str, *_rest: object) -> None:
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-
-            rename = unlink = make_folder = _refuse  # type: ignore[assignment]
-
-        return Disk()
 
 
 def test_a_read_only_disk_answers_questions_and_takes_no_commands(world: World) -> None:

@@ -76,6 +76,20 @@ def test_the_first_receipt_stands_though_the_world_has_moved_on(world: World) ->
     assert world.status()["phase"] == "SPEC"
 
 
+def test_restoring_again_with_the_same_key_restores_nothing_more(world: World) -> None:
+    """What was changed after the first answer is not that call's to touch."""
+    world.given_task("T", "PLAN")
+    world.write("T", "SPEC", "changed once")
+    first = world.ask("evidence", "restore", "T", "--key", "k-1")
+    world.write("T", "SPEC", "changed again")
+    before = world.snapshot()
+
+    again = world.ask("evidence", "restore", "T", "--key", "k-1")
+
+    assert receipt(again) == receipt(first)
+    assert world.snapshot() == before
+
+
 def test_a_key_of_another_request_is_an_error(world: World) -> None:
     world.given_task("T", "SPEC")
     world.ask("advance", "T", "--to", "REVIEW", "--key", "k-1")

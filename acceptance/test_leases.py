@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.world import ADA, BOB, ManualClock, World, codes
+from acceptance.doubles import ManualClock
+from acceptance.world import ADA, BOB, World, codes
 
 
 def test_a_second_worker_is_refused_and_told_who_holds_the_task(world: World) -> None:

@@ -24,6 +24,14 @@ BOUNDED = settings(
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
 )
 
+# Found by playing at random, and cut down to what they need.
+KNOWN: tuple[Script, ...] = (
+    # A refusal that takes the lease has to be written, however many identical ones came before it.
+    [("press", "T", "ada"), ("force", "T", "bob"), ("press", "T", "ada")],
+    # A command that is repeated with its key touches nothing that changed after its first answer.
+    [("work", "T", "ada"), ("tamper", "T", "STRATEGIZE"), ("restore", "T", "ada"), ("tamper", "T", "STRATEGIZE")],
+)
+
 KINDS = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
 
 
@@ -53,9 +61,14 @@ def test_long_seeded_walks_agree_with_the_model(seed: int) -> None:
     play(random_script(random.Random(seed), 150))
 
 
+@pytest.mark.parametrize("script", KNOWN, ids=lambda script: script[-1][0])
+def test_scripts_that_led_to_a_disagreement_once_agree_now(script: Script) -> None:
+    play(script)
+
+
 def test_the_random_player_gets_far_and_into_every_kind_of_trouble() -> None:
     """A player that never leaves the first phase, or is never refused, would prove nothing."""
-    counts = sum((play(random_script(random.Random(seed), 150)).counts for seed in range(100, 104)), start=_none())
+    counts = sum((play(random_script(random.Random(seed), 150)).counts for seed in range(100, 108)), start=_none())
 
     assert counts["accepted"] > 100
     assert counts["no-op"] > 10

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from acceptance.doubles import ManualClock
 from acceptance.model import PHASES
-from acceptance.world import ADA, BOB, ManualClock, World
+from acceptance.world import ADA, BOB, World
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from acceptance.world import ADA, BOB, ManualClock, World, codes
+from acceptance.doubles import ManualClock
+from acceptance.world import ADA, BOB, World, codes
 
 
 def test_the_third_refusal_of_one_code_in_a_row_escalates_once(world: World) -> None:

@@ -22,12 +22,8 @@ from click.testing import CliRunner
 
 from acceptance.model import PHASES, STRICT
 from enforcer import Enforcer
-from enforcer.ports import SystemDisk
 
 ADA, BOB = "ada", "bob"
-SECOND = 1_000_000
-START = 4_102_444_800 * SECOND  # the year 2100: later than anything that the machine's own clock has dated
-
 GOOD = "# Note\n\n## Findings\n\nThe parser drops the last field of a record; a guard clause keeps it.\n"
 BAD = "# Note\n\nNothing was found.\n"
 
@@ -61,34 +57,6 @@ def plain_process(name: str = "plain", *, section: str = "Findings", drift: tupl
             "",
         ]
     return "\n".join(lines)
-
-
-class ManualClock:
-    """A clock that stands still until it is told to move. The wall clock can be set apart from the boot clock."""
-
-    def __init__(self, now: int = START) -> None:
-        self.wall = now
-        self.elapsed = 3_600 * SECOND
-
-    def now(self) -> int:
-        return self.wall
-
-    def boot(self) -> tuple[str, int]:
-        return "boot-1", self.elapsed * 1_000
-
-    def passing(self, seconds: float) -> None:
-        self.wall += int(seconds * SECOND)
-        self.elapsed += int(seconds * SECOND)
-
-
-class QuickDisk(SystemDisk):
-    """The real disk without its waits: for histories that never lose power."""
-
-    def datasync(self, fd: int) -> None: ...
-
-    def sync(self, fd: int) -> None: ...
-
-    def sync_folder(self, path: str) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from enforcer.errors import InternalError, RequestError
-from enforcer.ledger.codec import canonical
+from enforcer.ledger.codec import JsonFault, canonical
 from enforcer.ledger.entry import format_event
 from enforcer.workflow.decide import EvidenceNeeded, coalesces, decide, stalled_minutes
 from enforcer.workflow.events import (
@@ -327,7 +327,11 @@ class Gate:
     # Idempotency -----------------------------------------------------------------------------------------------------
 
     def _request(self, command: Command) -> str:
-        return sha256(canonical(command.request())).hexdigest()
+        try:
+            return sha256(canonical(command.request())).hexdigest()
+        except JsonFault as fault:
+            message = f"What was asked for cannot be written down: {fault}."
+            raise RequestError("bad_text", message, fix="Give text that UTF-8 can express.") from fault
 
     def _repeated(self, call: _Call) -> Outcome | None:
         """The first answer to a key that was used before on this task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 
 from enforcer.ports import SystemDisk
@@ -100,4 +101,4 @@ class CountingEntropy:
 
     def token(self, size: int) -> bytes:
         self._count += 1
-        return self._count.to_bytes(size, "big") if size >= 8 else self._count.to_bytes(8, "big")[-size:]
+        return hashlib.shake_128(self._count.to_bytes(16, "big")).digest(size)

@@ -18,6 +18,7 @@ VERIFIED, TAMPERED, UNVERIFIABLE = "verified", "tampered", "unverifiable"
 INTEGRITY, LEGALITY, EVIDENCE, KEY = "integrity", "legality", "evidence", "key"
 
 LISTED = 1000  # Findings beyond these are counted: whoever breaks every line breaks no verifier.
+LONGEST = 500  # Characters of a message.
 
 _EXIT = {VERIFIED: 0, TAMPERED: 1, UNVERIFIABLE: 2}
 
@@ -86,7 +87,7 @@ class Findings:
     def note(self, seq: int | None, code: str, message: str) -> None:
         """Worth saying, and without effect on the verdict."""
         if len(self._listed) < LISTED:
-            self._listed.append(Finding(seq, code, message))
+            self._listed.append(Finding(seq, code, _printable(message)))
         else:
             self._unlisted += 1
 
@@ -107,3 +108,9 @@ class Findings:
             unanchored=0 if entries else None,
             findings=tuple(findings),
         )
+
+
+def _printable(message: str) -> str:
+    """A message may quote what a forger wrote: no control character of it reaches a terminal, and no novel."""
+    short = message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"
+    return short if short.isprintable() else ascii(short)[1:-1]

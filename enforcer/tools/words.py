@@ -28,6 +28,7 @@ _BEFORE = frozenset(
         "then",
         "time",
         "while",
+        "xargs",
         "!",
     )
 )

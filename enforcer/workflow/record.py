@@ -68,11 +68,16 @@ class _RecordType(type):
 def _kinds(annotation: str) -> tuple[frozenset[type], frozenset[type]]:
     """The types that an annotation admits, and those of the items where it is a tuple or a mapping; empty for any."""
     outer, _, inner = annotation.partition("[")
+    if outer == "Mapping":
+        value = inner.partition(",")[2].strip().removesuffix("]")
+        return frozenset({dict}), frozenset({tuple}) if value.startswith("tuple[") else _simple(value)
     names = [name.strip() for name in f"{outer}{inner.partition(']')[2]}".split("|")]
-    items = inner.partition("]")[0].split(",")
-    item = items[-1].strip() if outer.strip() == "Mapping" else items[0].strip()
     known = frozenset(_KINDS[name] for name in names) if all(name in _KINDS for name in names) else frozenset[type]()
-    return known, frozenset({_KINDS[item]}) if item in ("str", "int") else frozenset()
+    return known, _simple(inner.partition("]")[0].partition(",")[0])
+
+
+def _simple(name: str) -> frozenset[type]:
+    return frozenset({_KINDS[name]}) if name in ("str", "int") else frozenset()
 
 
 class UnknownField(ValueError):
@@ -167,18 +172,32 @@ class Record(metaclass=_RecordType):
 
     @classmethod
     def _unpack_field(cls, field: str, value: Any) -> Any:
-        if field in cls.nested_maps:
+        kinds, items = cls.kinds.get(field) or _learn(cls, field)
+        inner = cls.nested_maps.get(field)
+        if inner is not None or (dict in kinds and tuple in items):
             if not isinstance(value, dict):
                 raise ValueError(f"{cls.__name__}.{field} is not an object")
-            return {key: _unpack(item, cls.nested_maps[field]) for key, item in value.items()}
+            if tuple in items:
+                return {key: cls._unpack_items(field, item, inner) for key, item in value.items()}
+            return {key: inner.unpack(item) for key, item in value.items()} if inner is not None else value
         kind = cls.nested.get(field)
         if kind is None:
             return _unpack(value, None)
         if not cls.written[field].startswith("tuple"):
             return None if value is None and field in cls.defaults else kind.unpack(value)
+        return cls._unpack_items(field, value, kind)
+
+    @classmethod
+    def _unpack_items(cls, field: str, value: Any, kind: type[Record] | None) -> tuple[Any, ...]:
+        """An array of records, or of texts or numbers where there is no record to make of them."""
         if not isinstance(value, list):
             raise ValueError(f"{cls.__name__}.{field} is not an array")
-        return tuple(kind.unpack(item) for item in value)
+        if kind is not None:
+            return tuple(kind.unpack(item) for item in value)
+        wanted = int if "tuple[int" in cls.written[field] else str
+        if not all(type(item) is wanted for item in value):
+            raise ValueError(f"{cls.__name__}.{field} holds items of another kind")
+        return tuple(value)
 
 
 def _pack(value: Any, complete: bool) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from enforcer.evidence.objects import Objects
 from enforcer.gate import Gate, Outcome
+from enforcer.leases.files import FileLeases
 from enforcer.ledger.codec import canonical, parse_line
 from enforcer.ledger.entry import format_event, genesis_hash, leaf_hash
 from enforcer.ledger.files import FIRST_SEGMENT, FileLedger, create
@@ -20,14 +21,13 @@ from enforcer.ledger.margins import Margins
 from enforcer.ledger.report import Report
 from enforcer.ledger.store import Identity
 from enforcer.ledger.verify import verify
-from enforcer.leases.files import FileLeases
 from enforcer.ports import Disk, SystemDisk
 from enforcer.workflow.commands import Command, Open
-from enforcer.workflow.events import LedgerCreated, TaskOpened
+from enforcer.workflow.events import LedgerCreated, Refusal, TaskOpened
 from enforcer.workflow.facts import EvidenceFacts, FileFact, Verdict
 from enforcer.workflow.process import Artifact, Phase, Process, Rule
 from enforcer.workflow.record import Record
-from enforcer.workflow.state import TaskState
+from enforcer.workflow.state import TaskState, principal
 from tests.faults import CountingEntropy, ManualClock
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -109,7 +109,9 @@ class History:
             attempt_id=state.attempt_id,
             process=state.digest,
             files=(FileFact("note.md", digest(self.note), len(self.note), "claimed"),),
-            verdicts=tuple(Verdict(rule.id, rule.artifact, rule.mode) for rule in now.rules),
+            verdicts=tuple(
+                Verdict(rule.id, rule.artifact, rule.mode, _judged(rule, state, actor)) for rule in now.rules
+            ),
             standing={name: one.digest for name, one in state.accepted_files().items()},
         )
         return _Reading(facts, {"note.md": _File(self.note)})
@@ -154,6 +156,13 @@ class History:
         return verify(self.folder, disk=SystemDisk(), objects=self.objects, processes=self.process)
 
 
+def _judged(rule: Rule, state: TaskState, actor: str) -> tuple[Refusal, ...]:
+    """Every note is good; only who reviews is asked, because the ledger tells that as well."""
+    if rule.kind != "reviewer" or principal(actor) not in state.implementers:
+        return ()
+    return (Refusal("reviewer_is_author", "It is the work of the reviewer.", state.phase, rule.artifact),)
+
+
 def opened(task: str = "T", attempt: int = 1) -> TaskOpened:
     """An event that can stand alone, for tests of stores."""
     return TaskOpened(
@@ -163,7 +172,8 @@ def opened(task: str = "T", attempt: int = 1) -> TaskOpened:
 
 def rewrite(lines: Iterable[bytes], change: Callable[[int, dict[str, Any]], None], seed: bytes) -> list[bytes]:
     """The history told anew: `change` edits each line as JSON, and every hash and number is made to fit."""
-    prev, tasks, written = genesis_hash(seed), {}, []
+    tasks: dict[str | None, tuple[str | None, int]] = {}
+    prev, written = genesis_hash(seed), []
     for seq, line in enumerate(lines):
         entry = json.loads(line)
         change(seq, entry)

@@ -33,14 +33,19 @@ EXAMPLE_IDENTITY = (
     b'"origin":"enforcer/0123456789abcdef0123456789abcdef"}\n'
 )
 EXAMPLE = (
-    b'{"event":{"data":{"actor":"ada","version":"0.1.0"},"id":"-/.created",'
-    b'"source":"enforcer/0123456789abcdef0123456789abcdef","specversion":"1.0","type":"dev.enforcer.ledger.created"},'
-    b'"prev":"@GENESIS@","seq":0,"task_prev":null,"task_seq":null,"ts":1700000000000000,"v":1}',
-    b'{"event":{"data":{"actor":"ada","attempt_id":"00000000000000000000000000000001",'
-    b'"digest":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","phase":"SPEC","process":"short",'
-    b'"title":"T"},"id":"T/k-1","source":"enforcer/0123456789abcdef0123456789abcdef","specversion":"1.0",'
-    b'"subject":"T","type":"dev.enforcer.task.opened"},'
-    b'"prev":"@FIRST@","seq":1,"task_prev":null,"task_seq":1,"ts":1700000000000000,"v":1}',
+    (
+        b'{"event":{"data":{"actor":"ada","version":"0.1.0"},"id":"-/.created",'
+        b'"source":"enforcer/0123456789abcdef0123456789abcdef","specversion":"1.0",'
+        b'"type":"dev.enforcer.ledger.created"},'
+        b'"prev":"@GENESIS@","seq":0,"task_prev":null,"task_seq":null,"ts":1700000000000000,"v":1}'
+    ),
+    (
+        b'{"event":{"data":{"actor":"ada","attempt_id":"00000000000000000000000000000001",'
+        b'"digest":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","phase":"SPEC",'
+        b'"process":"short","title":"T"},"id":"T/k-1","source":"enforcer/0123456789abcdef0123456789abcdef",'
+        b'"specversion":"1.0","subject":"T","type":"dev.enforcer.task.opened"},'
+        b'"prev":"@FIRST@","seq":1,"task_prev":null,"task_seq":1,"ts":1700000000000000,"v":1}'
+    ),
 )
 
 
@@ -234,7 +239,7 @@ def test_a_field_that_is_gone_is_refused(ledger):
 
 
 @pytest.mark.parametrize(
-    ("path", "value"),
+    "path, value",
     [
         (("seq",), -1),
         (("seq",), "1"),
@@ -284,7 +289,7 @@ def test_a_task_that_could_not_be_the_name_of_a_file_is_refused(task):
 
 
 @pytest.mark.parametrize(
-    ("data", "code"),
+    "data, code",
     [
         ({"lease": []}, "malformed"),
         ({"lease": {"holder": "ada", "token": "1"}}, "malformed"),
@@ -330,7 +335,7 @@ def test_what_is_no_line_at_all_is_malformed(leaf):
 
 
 @pytest.mark.parametrize(
-    ("change", "code"),
+    "change, code",
     [
         ({"seq": 2}, "out_of_order"),
         ({"prev": "0" * 64}, "chain_broken"),

@@ -35,7 +35,7 @@ def segment(folder):
 @pytest.fixture
 def ledgers(folder):
     """Makes instances over one folder, and closes them."""
-    made = []
+    made: list[FileLedger] = []
 
     def make(disk=None, clock=None):
         made.append(
@@ -101,7 +101,8 @@ def test_eight_processes_that_append_at_once_keep_the_chain(folder, ledgers):
         "from enforcer.ledger.files import FileLedger\n"
         "from enforcer.ports import SystemClock, SystemDisk, SystemEntropy\n"
         "from tests.ledger.conformance import append, refused\n"
-        "ledger = FileLedger(sys.argv[1], disk=SystemDisk(), clock=SystemClock(), entropy=SystemEntropy(), cache_key=None)\n"
+        "disk, clock, entropy = SystemDisk(), SystemClock(), SystemEntropy()\n"
+        "ledger = FileLedger(sys.argv[1], disk=disk, clock=clock, entropy=entropy, cache_key=None)\n"
         "for number in range(25):\n"
         "    place = append(ledger, refused(number, actor='w' + sys.argv[2]), key=f'{sys.argv[2]}-{number}')\n"
         "    ledger.sync()\n"
@@ -123,7 +124,7 @@ def test_eight_processes_that_append_at_once_keep_the_chain(folder, ledgers):
     fresh = ledgers()
     fresh.catch_up()
     assert fresh.head.size == 201
-    assert {(entry.seq, entry.hash) for entry in fresh.entries(1)} == {(int(seq), hash) for seq, hash in acknowledged}
+    assert {(entry.seq, entry.hash) for entry in fresh.entries(1)} == {(int(seq), leaf) for seq, leaf in acknowledged}
 
 
 def test_a_writer_waits_for_the_lock_of_another(folder, ledgers):
@@ -162,8 +163,7 @@ def test_a_torn_tail_is_refused_with_its_position_and_never_overwritten(segment,
         ledger.catch_up()
         assert ledger.head.size == 3
 
-        for attempt in (lambda: open_writing(ledger), lambda: append(ledger, refused(9), key=".9")):
-            error = fault(attempt)
+        for error in (fault(open_writing, ledger), fault(append, ledger, refused(9), key=".9")):
             assert (type(error), error.code) == (DamagedError, "ledger_torn")
             assert f"byte {start}" in error.where
             assert f"{cut - start} bytes" in error.message
@@ -275,7 +275,7 @@ def test_a_missing_description_is_a_missing_ledger(folder, ledgers):
 
 
 @pytest.mark.parametrize(
-    ("data", "code"),
+    "data, code",
     [
         (IDENTITY.data().replace(b"ledger/v1", b"ledger/v2"), "ledger_unknown_format"),
         (IDENTITY.data() + b"\n", "ledger_identity_damaged"),
@@ -318,16 +318,16 @@ def test_of_many_beginnings_at_once_one_counts(tmp_path):
     barrier, outcomes = threading.Barrier(8), []
 
     def begin(number: int) -> None:
-        id = f"{number:032x}"
+        name = f"{number:032x}"
         barrier.wait()
         try:
             create(
                 str(tmp_path / "ledger"),
-                IDENTITY.replace(id=id, origin=f"enforcer/{id}"),
+                IDENTITY.replace(id=name, origin=f"enforcer/{name}"),
                 disk=SystemDisk(),
                 entropy=SystemEntropy(),
             )
-            outcomes.append(id)
+            outcomes.append(name)
         except RequestError as error:
             outcomes.append(error.code)
 
@@ -462,7 +462,8 @@ def test_a_write_that_the_system_cuts_short_is_an_error(folder, segment):
         "from tests.ledger.conformance import append, refused\n"
         "from tests.ledger.histories import opened\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "new = lambda: FileLedger(sys.argv[1], disk=SystemDisk(), clock=ManualClock(), entropy=SystemEntropy(), cache_key=None)\n"
+        "ports = {'disk': SystemDisk(), 'clock': ManualClock(), 'entropy': SystemEntropy()}\n"
+        "new = lambda: FileLedger(sys.argv[1], **ports, cache_key=None)\n"
         "append(new(), opened())\n"
         "path = sys.argv[1] + '/seg/' + '0' * 20 + '.jsonl'\n"
         "whole = open(path, 'rb').read()\n"
@@ -493,7 +494,8 @@ def test_a_process_killed_at_any_time_leaves_a_prefix_of_what_it_was_told(folder
         "from enforcer.ports import SystemClock, SystemDisk, SystemEntropy\n"
         "from tests.ledger.conformance import append, refused\n"
         "from tests.ledger.histories import opened\n"
-        "ledger = FileLedger(sys.argv[1], disk=SystemDisk(), clock=SystemClock(), entropy=SystemEntropy(), cache_key=None)\n"
+        "disk, clock, entropy = SystemDisk(), SystemClock(), SystemEntropy()\n"
+        "ledger = FileLedger(sys.argv[1], disk=disk, clock=clock, entropy=entropy, cache_key=None)\n"
         "ledger.catch_up()\n"
         "ledger.task('T') or append(ledger, opened())\n"
         "while True:\n"

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from enforcer.errors import DamagedError, InternalError, RequestError, UnavailableError
+from enforcer.errors import DamagedError, EnforcerError, InternalError, RequestError, UnavailableError
 from enforcer.surfaces import demo
 from enforcer.surfaces.demo import change, documents, measure, package, reckoning
 from enforcer.surfaces.demo.screen import Screen
@@ -458,10 +458,11 @@ def test_an_interruption_leaves_no_folder_behind(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_missing_is_told_in_json_as_by_every_command(tmp_path: Path) -> None:
+def test_what_is_missing_is_raised_where_the_answer_is_json(tmp_path: Path) -> None:
     lines: list[str] = []
     options = demo.Options(python=str(tmp_path / "none"), as_json=True)
 
-    assert demo.run(options, lines.append) == 2
+    with pytest.raises(EnforcerError) as caught:
+        demo.run(options, lines.append)
 
-    assert json.loads("\n".join(lines))["error"]["code"] == "demo_python_unsuitable"
+    assert (caught.value.code, lines) == ("demo_python_unsuitable", [])

@@ -239,5 +239,3 @@ def bad(code: str = "evidence_invalid", mode: str = "enforce", artifact: str = "
 def through_json(packed: dict[str, Any]) -> Any:
     """As it would come back from disk: in canonical form, with sorted keys."""
     return json.loads(canonical(packed))
-
-

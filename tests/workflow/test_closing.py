@@ -54,7 +54,8 @@ def closed(how: str) -> Scene:
 def test_a_task_opens_in_the_first_phase_of_the_process_it_names() -> None:
     scene = Scene(opened=False)
 
-    event = done(scene.do(Open(process="plain", digest=digest(scene.process), phase="STRATEGIZE", title="x", base="c0")))
+    command = Open(process="plain", digest=digest(scene.process), phase="STRATEGIZE", title="x", base="c0")
+    event = done(scene.do(command))
 
     assert (event.phase, event.title, event.process, event.base) == ("STRATEGIZE", "x", "plain", "c0")
     task = scene.task
@@ -236,7 +237,7 @@ def test_neither_the_holder_nor_who_asks_approves_the_change(approver: str) -> N
     assert caught.value.code == "approver_is_holder"
 
 
-@pytest.mark.parametrize(("reason", "approver"), [("", CARL), ("Because", " ")])
+@pytest.mark.parametrize("reason, approver", [("", CARL), ("Because", " ")])
 def test_adopting_needs_a_reason_and_an_approver(reason: str, approver: str) -> None:
     new = process(name="other")
 

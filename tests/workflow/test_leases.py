@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from enforcer.errors import RequestError
-from enforcer.workflow.commands import Abandon, Advance, Attest, Backtrack, ClaimLease, Command, ReleaseLease, RenewLease
+from enforcer.workflow.commands import (
+    Abandon,
+    Advance,
+    Attest,
+    Backtrack,
+    ClaimLease,
+    Command,
+    ReleaseLease,
+    RenewLease,
+)
 from enforcer.workflow.events import Claim
 from enforcer.workflow.facts import LeaseFacts
 from enforcer.workflow.state import Lease, principal
@@ -332,7 +341,7 @@ def test_claiming_again_within_a_live_lease_changes_nothing() -> None:
 
 def test_implementers_are_the_principals_that_held_the_lease_in_implement() -> None:
     scene = Scene().at("IMPLEMENT", "ada/one")
-    assert scene.task.implementers == (ADA,)
+    assert list(scene.task.implementers) == [ADA]
 
     scene.release("ada/one")
     scene.claim("bob/two")
@@ -364,7 +373,7 @@ def test_implementers_are_kept_across_backtracks() -> None:
     scene.release(ADA)
     scene.backtrack("SPEC", BOB)
 
-    assert scene.task.implementers == (ADA,)
+    assert list(scene.task.implementers) == [ADA]
     scene.backtrack("STRATEGIZE", BOB)
     scene.at("IMPLEMENT", BOB)
     assert scene.task.implementers == (ADA, BOB)

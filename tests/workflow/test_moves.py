@@ -368,5 +368,3 @@ def test_a_move_is_progress_and_a_refusal_is_not() -> None:
 
     scene.wait(TTL + MINUTE).backtrack("STRATEGIZE")
     assert scene.task.progress_ts == scene.now
-
-

@@ -10,9 +10,9 @@ from enforcer.workflow.events import Notes, Sealed
 from tests.workflow.scene import ADA, BOB, MINUTE, SECOND, Scene, bad, codes, digest_of, done, refused
 
 
-def held(**scene_options: bool) -> Scene:
+def held() -> Scene:
     """A scene whose task ada holds."""
-    scene = Scene(**scene_options)
+    scene = Scene()
     scene.claim(ADA)
     return scene
 
@@ -245,7 +245,7 @@ def test_a_refusal_carries_notes_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("idle", "minutes"), [(0, 0), (90 * MINUTE - 1, 0), (90 * MINUTE, 90), (91 * MINUTE + 59 * SECOND, 91)]
+    "idle, minutes", [(0, 0), (90 * MINUTE - 1, 0), (90 * MINUTE, 90), (91 * MINUTE + 59 * SECOND, 91)]
 )
 def test_a_task_without_progress_for_ninety_minutes_is_stalled(idle: int, minutes: int) -> None:
     scene = Scene()

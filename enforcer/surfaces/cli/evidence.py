@@ -95,7 +95,7 @@ def check(task: str, phase: str | None, root: str | None, as_json: bool, actor: 
         state, process = handle.state(), handle.process()
         _check_current(task, state.status, state.phase, phase, process.order)
         facts = handle.evidence()
-        rows = artifact_rows(handle, facts)
+        rows = artifact_rows(enforcer, handle, facts)
         refusals = evidence_stage(state, handle.phase(), facts, process)
     members = {
         "ok": not refusals,

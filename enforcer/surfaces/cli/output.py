@@ -111,6 +111,8 @@ def failed(error: EnforcerError, *, as_json: bool) -> None:
         for name in ("where", "fix"):
             if told[name]:
                 _write(sys.stderr, f"  {name}: {told[name]}")
+        if sys.stderr is not None:
+            sys.stderr.flush()
         if as_json and error.code != "output_unwritable":
             show_json({"error": told})
     except (OSError, ValueError, UnavailableError, Unread):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from enforcer.enforcer import Enforcer
     from enforcer.task import Task
     from enforcer.workflow.events import Refusal
     from enforcer.workflow.facts import EvidenceFacts
@@ -31,7 +32,7 @@ def explain(task: str, root: str | None, as_json: bool, actor: str | None) -> in
     with opened(root, actor) as enforcer:
         handle = enforcer.task(task)
         found = handle.status()
-        rows = artifact_rows(handle) if found.state == OPEN else []
+        rows = artifact_rows(enforcer, handle) if found.state == OPEN else []
         event, _ = handle.preview()
     refusals = event.refused if event is not None else ()
     members = {
@@ -54,13 +55,24 @@ def explain(task: str, root: str | None, as_json: bool, actor: str | None) -> in
     return 0
 
 
-def artifact_rows(handle: Task, facts: EvidenceFacts | None = None) -> Rows:
+def artifact_rows(enforcer: Enforcer, handle: Task, facts: EvidenceFacts | None = None) -> Rows:
     """Each artifact of the current phase as it stands, with the reasons that speak against it."""
     facts, phase = facts or handle.evidence(), handle.phase()
-    return [_row(handle.name, phase, name, facts) for name in (one.name for one in phase.artifacts)]
+    folder = evidence_folder(enforcer, handle.name, phase.name)
+    return [_row(handle.name, phase, artifact.name, f"{folder}/{artifact.name}", facts) for artifact in phase.artifacts]
 
 
-def _row(task: str, phase: Phase, name: str, facts: EvidenceFacts) -> tuple[dict[str, Any], list[Refusal]]:
+def evidence_folder(enforcer: Enforcer, task: str, phase: str) -> str:
+    """Where the evidence of a phase belongs: from the project's folder, or from the root for a state that lies elsewhere.
+
+    A linked worktree shares the state of the main one, so `state/` beside its own files would be the wrong place.
+    """
+    project = enforcer.project
+    inside = project.state == f"{project.root}/state"
+    return f"{'state' if inside else project.state}/evidence/{task}/{phase.lower()}"
+
+
+def _row(task: str, phase: Phase, name: str, path: str, facts: EvidenceFacts) -> tuple[dict[str, Any], list[Refusal]]:
     artifact = next(one for one in phase.artifacts if one.name == name)
     file = next((one for one in facts.files if one.artifact == name), None)
     problems = [one for one in facts.problems if one.artifact == name]
@@ -69,7 +81,7 @@ def _row(task: str, phase: Phase, name: str, facts: EvidenceFacts) -> tuple[dict
             problems += verdict.refusals
     members = {
         "name": name,
-        "path": f"state/evidence/{task}/{phase.folder}/{name}",
+        "path": path,
         "origin": artifact.origin,
         "required": artifact.required,
         "state": "refused" if problems and file else "ready" if file else "missing",
@@ -105,13 +117,10 @@ def _explained(members: dict[str, Any], rows: Rows, refusals: Iterable[Refusal])
     if not reasons:
         line(f"advance would pass now: enforcer advance {task}")
         return
-    above = sum(one in shown for one in reasons)
-    line(
-        f"advance would be refused now: {above} of {len(reasons)} reasons above"
-        if above
-        else "advance would be refused now:"
-    )
-    for text in refusals_text([one for one in reasons if one not in shown], task):
+    others = [one for one in reasons if one not in shown]
+    above = ", for what is said above" if len(others) < len(reasons) else ""
+    line(f"advance would be refused now{above}{' and besides' if above and others else ''}{':' if others else '.'}")
+    for text in refusals_text(others, task):
         line(text)
 
 
@@ -130,6 +139,8 @@ def _params(params: dict[str, Any]) -> str:
     """A rule's arguments in words."""
     told = []
     for name, value in params.items():
+        if value in ([], (), {}, ""):
+            continue
         shown = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
         told.append(f"{name.replace('_', ' ')} {shown}")
     return f": {'; '.join(told)}" if told else ""
@@ -144,7 +155,8 @@ def scaffold(task: str, root: str | None, as_json: bool, actor: str | None) -> i
     with opened(root, actor) as enforcer:
         handle = enforcer.task(task)
         state = handle.state()
-        written = [f"state/evidence/{task}/{state.phase.lower()}/{name}" for name in handle.scaffold()]
+        folder = evidence_folder(enforcer, task, state.phase)
+        written = [f"{folder}/{name}" for name in handle.scaffold()]
     if as_json:
         show_json({"task": task, "phase": state.phase, "attempt_id": state.attempt_id, "written": written})
         return 0

@@ -96,6 +96,10 @@ def run(words: Sequence[str]) -> int:
             error.show()
             return 2
         raise RequestError("usage", "A command is missing.", fix=f"See: {_path(error)} --help") from error
+    except click.NoSuchOption as error:
+        fix = "Give it after the command: enforcer status --json" if error.option_name == "--json" else ""
+        message = "--json belongs to a command." if fix else error.format_message()
+        raise RequestError("usage", message, fix=fix or f"See: {_path(error)} --help") from error
     except click.ClickException as error:
         raise RequestError("usage", error.format_message(), fix=f"See: {_path(error)} --help") from error
     except click.Abort as error:

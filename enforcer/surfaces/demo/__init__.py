@@ -58,7 +58,8 @@ def run(options: Options, out: Callable[[str], None]) -> int:
     """Tell the story on `out`, a line a call.
 
     Answers 0 where everything went as it must, 1 where something differs, 2 where something needed is missing, and
-    130 after an interruption.
+    130 after an interruption. Where the answer is JSON, what is missing is raised, so that it is told as any command's
+    error is.
     """
     screen = Screen.of_terminal((lambda _line: None) if options.as_json else out)
     began = time.monotonic()
@@ -69,10 +70,9 @@ def run(options: Options, out: Callable[[str], None]) -> int:
             if options.keep:
                 _show_kept(project, home, screen)
     except EnforcerError as error:
-        show_error(error, screen)
         if options.as_json:
-            told = {"code": error.code, "message": error.message, "fix": error.fix, "where": error.where}
-            out(json.dumps({"error": told}, indent=2))
+            raise
+        show_error(error, screen)
         return IMPOSSIBLE
     except KeyboardInterrupt:
         screen.say("Interrupted." if options.keep else "Interrupted; nothing is left behind but the cache.")

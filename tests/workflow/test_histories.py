@@ -1,0 +1,239 @@
+"""What holds after every command of every history: random commands, actors, times and observations, played in memory.
+
+`Scene` itself holds each event against `structure` and `legality`, and each event and state against its packed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enforcer.errors import RequestError
+from enforcer.workflow.commands import (
+    Abandon,
+    AcceptBaseline,
+    AdoptProcess,
+    Advance,
+    Attest,
+    Backtrack,
+    ClaimLease,
+    Command,
+    Open,
+    ReleaseLease,
+    RenewLease,
+    RestoreEvidence,
+    UseTool,
+)
+from enforcer.workflow.decide import PARTS, decide
+from enforcer.workflow.events import CommandRefused, Event, Notes, PhaseAdvanced, PhaseBacktracked
+from enforcer.workflow.process import CAPABILITIES
+from enforcer.workflow.state import TaskState
+from tests.workflow.scene import (
+    MINUTE,
+    PHASES,
+    TTL,
+    Scene,
+    adopting,
+    bad,
+    digest,
+    digest_of,
+    phase,
+    process,
+)
+
+ACTORS = ("ada", "ada", "ada", "ada", "ada/two", "bob", "carl")
+
+PROCESSES = (
+    process(),
+    process(name="mild", phases=tuple(phase(name, drift="observe") for name in PHASES)),
+    process(name="strict", phases=tuple(phase(name, drift="enforce") for name in PHASES)),
+    process(name="short", phases=tuple(phase(name) for name in PHASES[:4])),
+    process(name="pinned", pins={"header": digest_of("h0")}),
+)
+
+digests = st.sampled_from(["h0", "h1", "h2"]).map(digest_of)
+parts = st.dictionaries(st.sampled_from(PARTS), digests, min_size=1, max_size=3)
+names = st.sampled_from(PHASES)
+reasons = st.just("Because")
+
+COMMANDS: st.SearchStrategy[Command] = st.one_of(
+    *(st.just(Advance()) for _ in range(8)),
+    names.map(Advance),
+    st.builds(Backtrack, names, reasons),
+    st.just(ClaimLease()),
+    st.just(RenewLease()),
+    st.just(ReleaseLease()),
+    st.builds(ReleaseLease, st.booleans(), reasons),
+    parts.map(Attest),
+    st.builds(AcceptBaseline, names, reasons, st.sampled_from(ACTORS), st.sampled_from(["", "ada", "bob"])),
+    st.sampled_from(PROCESSES).map(lambda new: AdoptProcess(**adopting(new), reason="Because", approver="dora")),
+    st.builds(UseTool, tool=st.just("T"), needs=st.lists(st.sampled_from(CAPABILITIES), max_size=2).map(tuple)),
+    st.builds(Open, process=st.just("plain"), digest=digests, phase=st.just("STRATEGIZE"), title=st.text(max_size=3)),
+    # Seldom, so that most histories go on.
+    st.integers(0, 15).map(lambda number: Advance() if number else Abandon("Because")),
+)
+
+MARKS: tuple[Callable[[Scene], dict[str, Any]], ...] = (
+    *[lambda scene: {}] * 6,
+    lambda scene: {"verdicts": (*scene.evidence().verdicts, bad(mode="observe"))},
+    lambda scene: {"verdicts": (bad(),)},
+    lambda scene: {"verdicts": (bad(), bad("evidence_stale"))},
+    lambda scene: {"problems": bad("evidence_missing").refusals, "files": ()},
+    lambda scene: {"standing": {}},
+    lambda scene: {"tree": "t" * 40, "commit": "c" * 40},
+)
+
+STEP = st.tuples(
+    COMMANDS,
+    st.sampled_from(ACTORS),
+    st.sampled_from(MARKS),
+    st.sampled_from([0, 0, 0, 1, MINUTE, TTL]),
+    st.sampled_from([*["honest"] * 8, "none", "old"]),
+    st.sampled_from(["", "", "k1", "k2"]),
+    st.sampled_from([None, None, Notes(coalesced=2, stalled_minutes=91)]),
+)
+
+# Short ones are easy to read when they fail, and long ones get far.
+STEPS = st.lists(STEP, max_size=15) | st.lists(STEP, min_size=40, max_size=90)
+
+
+def staged(*, auto: bool = True) -> Scene:
+    """A scene on which every process can be adopted."""
+    scene = Scene(auto=auto)
+    scene.processes |= {digest(one): one for one in PROCESSES}
+    return scene
+
+
+def play(scene: Scene, step: Any, after: Callable[[TaskState, Any, Command], None]) -> None:
+    """One command on the scene; `after` sees the state before it and what was decided."""
+    command, actor, mark, wait, began, key, notes = step
+    scene.wait(wait)
+    before = scene.task
+    known: dict[str, Any] = {"notes": notes}
+    if before.status == "open":
+        known["evidence"] = scene.evidence(**mark(scene))
+    if began != "honest":
+        known["began_with"] = None if began == "none" else before.token - 1
+    written = len(scene.events)
+    try:
+        decision = scene.do(command, actor, key=key, **known)
+    except RequestError:
+        assert scene.task == before
+        decision = None
+    # One command appends at most one entry, and only what was appended changes the task.
+    assert len(scene.events) - written in (0, 1)
+    assert (scene.task == before) == (len(scene.events) == written)
+    after(before, decision, command)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS, auto=st.booleans())
+def test_tokens_only_grow_and_phases_go_one_forward_or_back(steps: list[Any], auto: bool) -> None:
+    scene = staged(auto=auto)
+
+    def check(before: TaskState, decision: Any, command: Command) -> None:
+        now, governing = scene.task, scene.processes[before.digest]
+        assert now.token in (before.token, before.token + 1)
+        assert now.lease is None or now.lease.token == now.token
+        assert now.phase in governing.order
+        moved = governing.index(now.phase) - governing.index(before.phase)
+        assert moved <= 1
+        assert (moved > 0) <= isinstance(decision, PhaseAdvanced)
+        assert (moved < 0) <= isinstance(decision, PhaseBacktracked)
+        assert (now.attempt_id != before.attempt_id) == (moved != 0)
+
+    for step in steps:
+        play(scene, step, check)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=STEPS)
+def test_what_counts_was_accepted_phase_by_phase_up_to_the_current_one(steps: list[Any]) -> None:
+    scene = staged()
+
+    def check(before: TaskState, decision: Any, command: Command) -> None:
+        now = scene.task
+        order = scene.processes[now.digest].order
+        walked = order[: order.index(now.phase)] + ((now.phase,) if now.status == "completed" else ())
+        assert now.walked == walked
+        assert set(now.accepted) == set(walked)
+        assert not set(now.invalidated) & set(now.accepted_files())
+        assert all(now.attempts[name] >= 1 for name in (*walked, now.phase))
+
+    for step in steps:
+        play(scene, step, check)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=STEPS)
+def test_a_closed_task_stays_as_it_ended(steps: list[Any]) -> None:
+    scene = staged().at("MONITOR")
+    scene.advance()
+
+    def check(before: TaskState, decision: Any, command: Command) -> None:
+        now = scene.task
+        assert (now.status, now.phase, now.lease, now.token) == ("completed", "MONITOR", None, before.token)
+        assert (now.accepted, now.attempts, now.digest) == (before.accepted, before.attempts, before.digest)
+
+    for step in steps:
+        play(scene, step, check)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=STEPS)
+def test_a_refusal_changes_nothing_but_lease_streak_and_what_was_presented(steps: list[Any]) -> None:
+    scene = staged()
+    kept = ("status", "phase", "attempt_id", "attempts", "accepted", "walked", "invalidated", "previous", "baselines")
+
+    def check(before: TaskState, decision: Any, command: Command) -> None:
+        if isinstance(decision, Event) and decision.refused:
+            assert all(getattr(scene.task, field) == getattr(before, field) for field in kept)
+            if isinstance(decision, CommandRefused) and decision.stage in ("task", "order", "lease"):
+                assert scene.task.lease == before.lease
+
+    for step in steps:
+        play(scene, step, check)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=STEPS)
+def test_a_command_decided_twice_on_the_same_facts_is_answered_twice_the_same(steps: list[Any]) -> None:
+    scene = staged()
+    for command, actor, mark, wait, _, _, _ in steps:
+        scene.wait(wait)
+        known: dict[str, Any] = {"evidence": scene.evidence(**mark(scene))} if scene.task.status == "open" else {}
+        try:
+            facts = scene.facts(command, actor, **known)
+            first = decide(scene.state, command, facts, scene.governing)
+            assert decide(scene.state, command, facts, scene.governing) == first
+            scene.do(command, actor, **known)
+        except RequestError:
+            continue
+
+
+MOVES = (Advance("SPEC"), ClaimLease(), ReleaseLease(), RestoreEvidence({}, {}), Backtrack("STRATEGIZE", "Because"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS, command=st.sampled_from(MOVES))
+def test_what_is_already_so_appends_nothing(steps: list[Any], command: Command) -> None:
+    """A named target, a lease that is held or free: asking for it again is harmless."""
+    scene = staged()
+    for step in steps:
+        play(scene, step, lambda before, decision, command: None)
+    try:
+        first = scene.do(command)
+    except RequestError:
+        return
+    if isinstance(first, Event) and not first.refused and not isinstance(command, Backtrack):
+        assert scene.do(command) is None
+
+
+def test_the_commands_of_these_histories_are_all_that_there_are() -> None:
+    """A new command has to be played as well."""
+    played = {Open, Advance, Backtrack, Abandon, ClaimLease, RenewLease, ReleaseLease, Attest, AcceptBaseline}
+
+    assert played | {AdoptProcess, RestoreEvidence, UseTool} == set(Command.__subclasses__())
