@@ -166,6 +166,14 @@ class Gate:
         self.store.save_caches()
         return outcome
 
+    def repeated(self, task: str, command: Command, *, actor: str, key: str) -> Outcome | None:
+        """The first answer, where the key was used before; for commands that act on files before they are recorded."""
+        self.store.catch_up()
+        first = self._repeated(_Call(task, command, actor, key, self._request(command), ""))
+        if first is not None:
+            self.store.sync()
+        return first
+
     def preview(self, task: str, command: Command, *, actor: str) -> tuple[Event | None, TaskState]:
         """What `submit` would answer now. Writes nothing."""
         call = _Call(task, command, actor, "", self._request(command), self._entropy.token(32).hex())

@@ -62,7 +62,7 @@ your own name, so that it is clear who did what.
 {end}
 """
 
-STATE_README = "# Nothing in here is for version control; `enforcer publish` shares a ledger.\n*\n"
+IGNORE = "# Nothing in here is for version control; `enforcer publish` shares a ledger.\n*\n"
 
 
 class Initialized(Record, kw_only=True):
@@ -96,24 +96,23 @@ def initialize(
     project = place(root)
     check_not_nested(project.root, lambda path: parse(read_file(disk, path), path).projects)
     load(_process_of(project, process, disk), root=project.root)
-    created: list[str] = []
+    start = _Start(project, user_folder(environ), disk, entropy)
     try:
-        _write_settings(project, process, created, disk=disk, entropy=entropy)
-        _write_state(project, created, disk=disk, entropy=entropy)
-        user = UserState(user_folder(environ), disk, entropy)
-        _write_ledger(
-            project, user, user_folder(environ), created, new_ledger, accept_ledger, disk=disk, entropy=entropy
-        )
-        _write_agents(project, created, disk=disk, entropy=entropy)
+        if not new_ledger:
+            start.refuse_vanished()
+        start.write_settings(process)
+        start.write_state()
+        start.write_ledger(new=new_ledger, accept=accept_ledger)
+        start.write_agents()
     except OSError as error:
         message = f"The project cannot be written: {error.strerror}."
         raise UnavailableError("project_unwritable", message, where=str(error.filename or project.root)) from error
     with Enforcer.open(root=project.root, actor=actor or None, environ=environ, disk=disk, entropy=entropy) as enforcer:
-        _first_entry(enforcer, created)
+        _write_first_entry(enforcer)
         enforcer.settle()
         identity = enforcer.identity
     return Initialized(
-        root=project.root, state=project.state, ledger=identity.id, key=identity.key, created=tuple(created)
+        root=project.root, state=project.state, ledger=identity.id, key=identity.key, created=tuple(start.created)
     )
 
 
@@ -124,80 +123,88 @@ def _process_of(project: Project, process: str, disk: Disk) -> str:
     return parse(read_file(disk, project.settings_path), project.settings_path).process
 
 
-def _write_settings(project: Project, process: str, created: list[str], *, disk: Disk, entropy: Entropy) -> None:
-    if not disk.exists(project.settings_path):
-        data = SETTINGS.format(process=process).encode()
-        parse(data, project.settings_path)
-        write_durably(disk, project.settings_path, data, entropy=entropy)
-        created.append(project.settings_path)
+class _Start:
+    """The steps, each of which leaves alone what is there; `created` are the files that this call made."""
 
+    def __init__(self, project: Project, keys: str, disk: Disk, entropy: Entropy) -> None:
+        self._project, self._keys, self._disk, self._entropy = project, keys, disk, entropy
+        self._user = UserState(keys, disk, entropy)
+        self._ledger = f"{project.state}/ledger"
+        self._identity = f"{self._ledger}/ledger.json"
+        self.created: list[str] = []
 
-def _write_state(project: Project, created: list[str], *, disk: Disk, entropy: Entropy) -> None:
-    if os.path.islink(project.state):
-        raise RequestError(
-            "state_is_link", "The state folder is a symbolic link.", where=project.state, fix="Remove it."
-        )
-    for folder in ("", "/evidence", "/objects", "/leases", "/ledger"):
-        disk.make_folder(project.state + folder)
-    ignore = f"{project.state}/.gitignore"
-    if not disk.exists(ignore):
-        write_durably(disk, ignore, STATE_README.encode(), entropy=entropy)
-        created.append(ignore)
-
-
-def _write_ledger(
-    project: Project,
-    user: UserState,
-    keys: str,
-    created: list[str],
-    new_ledger: bool,
-    accept_ledger: bool,
-    *,
-    disk: Disk,
-    entropy: Entropy,
-) -> None:
-    folder = f"{project.state}/ledger"
-    path = f"{folder}/ledger.json"
-    # Not the lock that appends take: `files.create` takes that one itself, and `flock` does not nest.
-    lock = disk.open(f"{project.state}/init.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
-    try:
-        disk.lock(lock)
-        known = user.ledger_of(project.state)
-        if disk.exists(path):
-            identity = parse_identity(read_file(disk, path), path)
-            if known is None or accept_ledger:
-                _remember(user, project.state, identity.id)
-            return
-        if known is not None and not new_ledger:
+    def refuse_vanished(self) -> None:
+        """A ledger that was seen here and is gone is never replaced in silence. Raises `ledger_missing`."""
+        known = self._user.ledger_of(self._project.state)
+        if known is not None and not self._disk.exists(self._identity):
             message = f"The ledger {known} was here and is gone, and history is never begun anew in silence."
             fix = "Restore state/ledger from a copy. If a new history is meant: enforcer init --new-ledger"
-            raise UnavailableError("ledger_missing", message, where=path, fix=fix)
-        identity = _new_identity(keys, disk=disk, entropy=entropy)
-        files.create(folder, identity, disk=disk, entropy=entropy)
-        _remember(user, project.state, identity.id)
-        created.append(path)
-    finally:
-        disk.close(lock)
+            raise UnavailableError("ledger_missing", message, where=self._identity, fix=fix)
+
+    def write_settings(self, process: str) -> None:
+        path = self._project.settings_path
+        if not self._disk.exists(path):
+            data = SETTINGS.format(process=process).encode()
+            parse(data, path)
+            self._write(path, data)
+
+    def write_state(self) -> None:
+        state = self._project.state
+        if os.path.islink(state):
+            raise RequestError("state_is_link", "The state folder is a symbolic link.", where=state, fix="Remove it.")
+        for folder in ("", "/evidence", "/objects", "/leases", "/ledger"):
+            self._disk.make_folder(state + folder)
+        if not self._disk.exists(f"{state}/.gitignore"):
+            self._write(f"{state}/.gitignore", IGNORE.encode())
+
+    def write_ledger(self, *, new: bool, accept: bool) -> None:
+        # Not the lock that appends take: `files.create` takes that one itself, and `flock` does not nest.
+        lock = self._disk.open(f"{self._project.state}/init.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        try:
+            self._disk.lock(lock)
+            if self._disk.exists(self._identity):
+                identity = parse_identity(read_file(self._disk, self._identity), self._identity)
+                if accept or self._user.ledger_of(self._project.state) is None:
+                    self._remember(identity.id)
+                return
+            if not new:
+                self.refuse_vanished()
+            identity = self._new_identity()
+            files.create(self._ledger, identity, disk=self._disk, entropy=self._entropy)
+            self._remember(identity.id)
+            self.created.append(self._identity)
+        finally:
+            self._disk.close(lock)
+
+    def write_agents(self) -> None:
+        path = f"{self._project.root}/AGENTS.md"
+        section = AGENTS.format(begin=BEGIN, end=END)
+        text = read_file(self._disk, path).decode("utf-8", "surrogateescape") if self._disk.exists(path) else ""
+        if BEGIN not in text:
+            joined = f"{text.rstrip()}\n\n{section}" if text.strip() else f"# Agents\n\n{section}"
+            self._write(path, joined.encode("utf-8", "surrogateescape"))
+
+    def _new_identity(self) -> Identity:
+        ledger = self._entropy.token(16).hex()
+        origin = f"enforcer/{ledger}"
+        try:
+            vkey: str | None = create_keys(self._keys, ledger, origin, self._entropy, self._disk)
+        except UnavailableError:
+            vkey = None  # A ledger without a key works, unsealed; `status` and `verify` say so.
+        return Identity(ledger, vkey, origin)
+
+    def _remember(self, ledger: str) -> None:
+        try:
+            self._user.remember(self._project.state, ledger)
+        except UnavailableError:
+            return  # Without a user folder a vanished ledger cannot be noticed; the ledger itself still works.
+
+    def _write(self, path: str, data: bytes) -> None:
+        write_durably(self._disk, path, data, entropy=self._entropy)
+        self.created.append(path)
 
 
-def _new_identity(keys: str, *, disk: Disk, entropy: Entropy) -> Identity:
-    ledger = entropy.token(16).hex()
-    origin = f"enforcer/{ledger}"
-    try:
-        vkey: str | None = create_keys(keys, ledger, origin, entropy, disk)
-    except UnavailableError:
-        vkey = None  # A ledger without a key works, unsealed; `status` and `verify` say so.
-    return Identity(ledger, vkey, origin)
-
-
-def _remember(user: UserState, state: str, ledger: str) -> None:
-    try:
-        user.remember(state, ledger)
-    except UnavailableError:
-        return  # Without a user folder a vanished ledger cannot be noticed; the ledger itself still works.
-
-
-def _first_entry(enforcer: Enforcer, created: list[str]) -> None:
+def _write_first_entry(enforcer: Enforcer) -> None:
     with enforcer.ledger.writing():
         if enforcer.ledger.head.size:
             return
@@ -206,14 +213,3 @@ def _first_entry(enforcer: Enforcer, created: list[str]) -> None:
         data = format_event(event, task=None, key=key, source=enforcer.identity.origin)
         enforcer.ledger.append(event, data, task=None, key=key)
     enforcer.ledger.sync()
-
-
-def _write_agents(project: Project, created: list[str], *, disk: Disk, entropy: Entropy) -> None:
-    path = f"{project.root}/AGENTS.md"
-    section = AGENTS.format(begin=BEGIN, end=END)
-    text = read_file(disk, path).decode("utf-8", "surrogateescape") if disk.exists(path) else ""
-    if BEGIN in text:
-        return
-    joined = f"{text.rstrip()}\n\n{section}" if text.strip() else f"# Agents\n\n{section}"
-    write_durably(disk, path, joined.encode("utf-8", "surrogateescape"), entropy=entropy)
-    created.append(path)

@@ -94,8 +94,9 @@ class Task:
     def claim(self, *, key: str = "") -> Outcome:
         return self._submit(ClaimLease(), key)
 
-    def renew(self) -> Outcome:
-        return self._submit(RenewLease(), "")
+    def renew(self, *, key: str = "") -> Outcome:
+        """Let an own, live lease live for a whole lifetime from now."""
+        return self._submit(RenewLease(), key)
 
     def release(self, *, force: bool = False, reason: str = "", key: str = "") -> Outcome:
         """Give the lease back; with `force` and a reason, somebody else's."""
@@ -193,6 +194,10 @@ class Task:
         state, enforcer = self.state(), self._enforcer
         if phase and phase.upper() not in enforcer.process(state.digest).order:
             raise RequestError("unknown_phase", f"The process has no phase {phase.upper()}.")
+        asked = RestoreEvidence(phase.upper())
+        first = self._enforcer.gate.repeated(self.name, asked, actor=self.actor, key=_checked(key))
+        if first is not None:
+            return first
         accepted = state.accepted_files()
         restored, replaced = {}, {}
         for name in self.changed():
@@ -203,7 +208,7 @@ class Task:
             replaced[name] = enforcer.objects.put(files[artifact].data) if artifact in files else ""
             restored[name] = accepted[name].digest
             enforcer.folder.write(self.name, where, artifact, enforcer.objects.get(accepted[name].digest))
-        return self._submit(RestoreEvidence(restored, replaced), key)
+        return self._submit(asked.replace(restored=restored, replaced=replaced), key)
 
     # Answers ---------------------------------------------------------------------------------------------------------
 
@@ -277,9 +282,12 @@ class Task:
         return outcome, command.opaque
 
     def _submit(self, command: Command, key: str) -> Outcome:
-        if key:
-            check_key(key)
-        return self._enforcer.gate.submit(self.name, command, actor=self.actor, key=key, token=self._token)
+        gate = self._enforcer.gate
+        return gate.submit(self.name, command, actor=self.actor, key=_checked(key), token=self._token)
+
+
+def _checked(key: str) -> str:
+    return check_key(key) if key else ""
 
 
 def _bytes(text: bytes | str) -> bytes:

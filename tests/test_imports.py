@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources import ROOT, Package, parse_package, read_package
+from tests.sources import ROOT, Module, Package, parse_package, read_package
 
 # --- The agreement, as data ------------------------------------------------------------------------------------------
 
@@ -68,6 +68,9 @@ GATE_SEES = ("enforcer.errors", "enforcer.ports", "enforcer.ledger.store", *PURE
 
 # The command table names the other surfaces and loads each when it is asked for.
 COMMAND_TABLE = "enforcer.surfaces.cli"
+
+# `python -m enforcer` is the command, and no other surface.
+MAIN = "enforcer.__main__"
 
 # Where an import may stand inside a function, and which ones (none named: any).
 DEFERRED: Mapping[str, tuple[str, ...]] = {
@@ -166,9 +169,18 @@ def surfaces_mixed(package: Package) -> Iterator[str]:
     for module in package.values():
         if within(module.name, (COMMAND_TABLE,)):
             continue
+        if module.name == MAIN:
+            yield from _other_than(module, COMMAND_TABLE)
+            continue
         for each in module.imports:
             if within(each.target, ("enforcer.surfaces",)) and _surface(each.target) != (_surface(module.name) or None):
                 yield f"{module.at(each.line)} imports the surface {each.target}"
+
+
+def _other_than(module: Module, surface: str) -> Iterator[str]:
+    for each in module.imports:
+        if within(each.target, ("enforcer.surfaces",)) and each.target != surface:
+            yield f"{module.at(each.line)} imports {each.target}, and is the command alone"
 
 
 def _surface(name: str) -> str:
@@ -300,9 +312,11 @@ RULES = {
             {"enforcer.gate": "import enforcer.surfaces"},
             {"enforcer.gate": "from enforcer.surfaces.cli import main"},
             {"enforcer.surfaces.hooks": "from . import cli", "enforcer.surfaces.cli": ""},
+            {"enforcer.__main__": "from enforcer.surfaces.demo import run"},
             {"enforcer.surfaces.mcp.server": "def f():\n    import enforcer.surfaces.hooks"},
         ),
         {
+            "enforcer.__main__": "from enforcer.surfaces.cli import main",
             "enforcer.surfaces.cli": "from enforcer.surfaces.hooks import run",
             "enforcer.surfaces.demo.walk": "from enforcer.surfaces.demo import script",
             "enforcer.surfaces.hooks": "from enforcer.enforcer import Enforcer",

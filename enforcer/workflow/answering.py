@@ -85,7 +85,10 @@ def coalesces(state: TaskState, event: Event, now: int) -> bool:
         and streak is not None
         and streak.signature == signature(event, state.phase)
         and streak.count >= COALESCE_FROM - 1
-        and now - streak.ts < COALESCE_US
+        # After a clock that was set back, an entry more is better than silence until it has caught up.
+        and 0 <= now - streak.ts < COALESCE_US
+        # A claim has to stand on the ledger, or nobody would hold the task.
+        and getattr(event, "lease", None) is None
     )
 
 

@@ -108,14 +108,19 @@ class AdoptProcess(Command):
 
 
 class RestoreEvidence(Command):
-    """Put accepted evidence back; `restored` and `replaced` map `phase/artifact` to digests ("" where none stood)."""
+    """Put accepted evidence back, of one phase or (empty) of all.
+
+    `restored` and `replaced` map `phase/artifact` to digests ("" where no file stood). They are what was found, not
+    what was asked for, so they are no part of the request.
+    """
 
     name: ClassVar[str] = "evidence restore"
-    restored: Mapping[str, str]
-    replaced: Mapping[str, str]
+    phase: str
+    restored: Mapping[str, str] = {}
+    replaced: Mapping[str, str] = {}
 
     def request(self) -> dict[str, Any]:
-        return {"command": self.name, "restored": dict(self.restored)}
+        return {"command": self.name, "phase": self.phase}
 
 
 class UseTool(Command, kw_only=True):

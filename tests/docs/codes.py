@@ -40,7 +40,7 @@ def errors(package: Package, kind: str = "") -> Codes:
 
 def refusals(package: Package) -> Codes:
     # The faults of rules and the problems of folders are turned into refusals under the codes that they have.
-    return _gather(package, REFUSALS, dict.fromkeys(("one.code", "problem.code", "faults[0].code"), []))
+    return _gather(package, REFUSALS, {"one.code": [], "problem.code": [], "faults[0].code": []})
 
 
 def _gather(package: Package, makers: Mapping[str, int], computed: Mapping[str, list[str]]) -> Codes:

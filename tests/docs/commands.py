@@ -19,15 +19,15 @@ Every command answers as text for people, and with `--json` as one JSON value th
 |---|---|---|
 | 0 | yes | stdout |
 | 1 | no; of a command about a task and of `guard`, recorded on the ledger | stdout, each reason with a fix |
-| 2 | no answer could be given, and nothing was recorded | stderr as code, place and fix; with `--json` on stdout too, as `{"error": …}` |
+| 2 | no answer could be given, and nothing was recorded | stderr; with `--json` stdout too, as `{"error": …}` |
 
-The codes of both are listed in [refusals.md](refusals.md). One exception to the last row: where only the answer could not
-be written (`output_unwritable`, or a reader that went away), what was done stands on the ledger. With a `--key` of your
-own, asking again gives the first answer.
+The codes of both are listed in [refusals.md](refusals.md). One exception to the last row: where only the answer could
+not be written (`output_unwritable`, or a reader that went away), what was done stands on the ledger. With a `--key` of
+your own, asking again gives the first answer.
 
-The project is the nearest folder upward with `enforcer.toml`, or `--root`, or `ENFORCER_ROOT`. Who acts is `--actor`, or
-`ENFORCER_ACTOR`, or the login name. Keys are kept in `ENFORCER_HOME`, by default `~/.local/state/enforcer`. Phases may be
-written in any case.
+The project is the nearest folder upward with `enforcer.toml`, or `--root`, or `ENFORCER_ROOT`. Who acts is `--actor`,
+or `ENFORCER_ACTOR`, or the login name. Keys are kept in `ENFORCER_HOME`, by default `~/.local/state/enforcer`. Phases
+may be written in any case.
 """
 
 

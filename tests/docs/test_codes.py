@@ -95,7 +95,7 @@ def collected(source: str) -> Codes:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    "source, found",
     [
         ('raise RequestError("a_b", "m")', {"a_b"}),
         ('raise errors.DamagedError("a_b", "m")', {"a_b"}),
@@ -103,7 +103,7 @@ def collected(source: str) -> Codes:
         ('A, B = "a_b", "c_d"\nraise RequestError(B, "m")', {"c_d"}),
         ('from enforcer.example import CODE\nCODE = "a_b"\nraise RequestError(CODE, "m")', {"a_b"}),
         ('def bad(code):\n    raise RequestError(code, "m")\nbad("a_b")', {"a_b"}),
-        ('class C:\n    def bad(self, x, code):\n        return RequestError(code, x)\n    def f(self):\n        self.bad(1, "a_b")', {"a_b"}),
+        ('class C:\n    def bad(self, x, code):\n        return RequestError(code, x)\nself.bad(1, "a_b")', {"a_b"}),
         ('def outer(c):\n    inner(c)\ndef inner(code):\n    raise RequestError(code, "m")\nouter("a_b")', {"a_b"}),
         ('raise ValueError("a_b")', set()),
     ],

@@ -55,7 +55,7 @@ def tell(history: History) -> None:
     history.margins.answer("T", "s-1", {"call": "1", "verdict": "deny"}, durable=True)
     assert not history.do(UseTool(tool="Edit", needs=("write",), session="s-1"))
     assert history.do(Backtrack("PLAN", "The plan was wrong."))
-    history.do(RestoreEvidence({"SPEC/note.md": digest(history.note)}, {"SPEC/note.md": history.objects.put(b"other")}))
+    history.do(RestoreEvidence("", {"SPEC/note.md": digest(history.note)}, {"SPEC/note.md": history.objects.put(b"other")}))
     history.note = b"# Another plan\n"
     for _ in range(2):
         assert history.do(Advance())

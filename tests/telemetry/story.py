@@ -11,6 +11,7 @@ from enforcer.ledger.memory import MemoryLedger
 from enforcer.ledger.store import Identity
 from enforcer.workflow import events
 from enforcer.workflow.events import Event, Notes, Refusal
+from enforcer.workflow.evolve import Place
 
 SECOND = 1_000_000
 START = 1_750_000_000 * SECOND  # a moment in 2025
@@ -53,12 +54,21 @@ class Shelf:
         yield from self._entries[start : self.seen]
 
 
+class Pages(MemoryLedger):
+    """Takes any event: what telemetry tells of is not for telemetry to judge, so a story need not be a legal walk."""
+
+    def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
+        leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now())
+        self._leaves.append(leaf)
+        return self._fold.take_own(leaf, event, task=task, key=key, ts=ts)
+
+
 class Story:
     """A ledger that is being written. Each method adds one entry, by default a second after the one before."""
 
     def __init__(self, ledger: str = LEDGER, *, start: int = START) -> None:
         self.clock = Hands(start)
-        self.ledger = MemoryLedger(Identity(ledger, None, f"enforcer/{ledger}"), clock=self.clock)
+        self.ledger = Pages(Identity(ledger, None, f"enforcer/{ledger}"), clock=self.clock)
 
     def add(self, event: Event, *, task: str | None = "T", after: int = SECOND) -> Entry:
         self.clock.time += after

@@ -140,7 +140,7 @@ def test_what_was_accepted_can_be_put_back_after_the_end() -> None:
     scene = closed("completed")
     restored = {"SPEC/note.md": digest_of("SPEC")}
 
-    assert done(scene.do(RestoreEvidence(restored, {"SPEC/note.md": ""}))).restored == restored
+    assert done(scene.do(RestoreEvidence("", restored, {"SPEC/note.md": ""}))).restored == restored
 
 
 def test_a_closed_task_allows_reading_and_nothing_else() -> None:
@@ -179,9 +179,9 @@ def test_a_key_that_a_caller_chose_is_kept_with_its_request_and_a_generated_one_
 def test_restoring_needs_no_lease_and_nothing_to_restore_is_a_no_op() -> None:
     scene = Scene().at("SPEC", BOB)
 
-    assert scene.do(RestoreEvidence({}, {}), ADA) is None
+    assert scene.do(RestoreEvidence("", {}, {}), ADA) is None
     restored = {"STRATEGIZE/note.md": digest_of("STRATEGIZE")}
-    event = done(scene.do(RestoreEvidence(restored, {"STRATEGIZE/note.md": digest_of("edited")}), ADA))
+    event = done(scene.do(RestoreEvidence("", restored, {"STRATEGIZE/note.md": digest_of("edited")}), ADA))
     assert event.replaced == {"STRATEGIZE/note.md": digest_of("edited")}
     assert scene.task.lease is not None
 

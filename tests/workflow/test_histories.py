@@ -214,7 +214,7 @@ def test_a_command_decided_twice_on_the_same_facts_is_answered_twice_the_same(st
             continue
 
 
-MOVES = (Advance("SPEC"), ClaimLease(), ReleaseLease(), RestoreEvidence({}, {}), Backtrack("STRATEGIZE", "Because"))
+MOVES = (Advance("SPEC"), ClaimLease(), ReleaseLease(), RestoreEvidence("", {}, {}), Backtrack("STRATEGIZE", "Because"))
 
 
 @settings(max_examples=60, deadline=None)

@@ -20,6 +20,8 @@ def verify(root: str | None, as_json: bool) -> int:
     line(f"{report.verdict}: {report.entries} entries, head {(report.head or '')[:16]}")
     for part in ("integrity", "legality", "evidence", "anchoring", "key"):
         line(f"  {part:10} {getattr(report, part)}")
+    if report.unanchored is not None:
+        line(f"  unanchored since entry {report.unanchored}: a cut or rewritten end would not show")
     for finding in report.findings:
         where = "ledger" if finding.seq is None else f"entry {finding.seq}"
         line(f"  {finding.code} at {where}: {finding.message}")

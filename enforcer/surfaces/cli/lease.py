@@ -35,7 +35,7 @@ def claim(task: str, root: str | None, actor: str | None, key: str, as_json: boo
 def renew(task: str, root: str | None, actor: str | None, key: str, as_json: bool) -> int:
     """Let your own lease live for a whole lifetime from now."""
     with opened(root, actor) as enforcer:
-        outcome = enforcer.task(task).renew()
+        outcome = enforcer.task(task).renew(key=key)
         token = _token(outcome)
     return answer(outcome, "lease renew", as_json=as_json, yes=f"renewed the lease of {task}", extra={"token": token})
 

@@ -63,7 +63,7 @@ def artifact_rows(enforcer: Enforcer, handle: Task, facts: EvidenceFacts | None 
 
 
 def evidence_folder(enforcer: Enforcer, task: str, phase: str) -> str:
-    """Where the evidence of a phase belongs: from the project's folder, or from the root for a state that lies elsewhere.
+    """Where the evidence of a phase belongs: from the project's folder, or absolute for a state that lies elsewhere.
 
     A linked worktree shares the state of the main one, so `state/` beside its own files would be the wrong place.
     """
