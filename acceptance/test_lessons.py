@@ -243,7 +243,7 @@ class TestTelemetry:
 
     def test_every_promised_span_is_written(self, world: World) -> None:
         """Promised spans never emitted."""
-        task = world.given_task("T", "REVIEW")
+        task = world.given_task("T", "VERIFY")
         for _ in range(3):
             task.advance()
 

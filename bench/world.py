@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.sample import Figure
 from enforcer import Enforcer, Outcome
 from enforcer.initialize import initialize
+from enforcer.ledger.entry import leaf_hash
 from enforcer.task import Task
 
 PHASE = """
@@ -48,10 +49,10 @@ class World:
 
     def line_size(self, outcome: Outcome) -> int:
         """The bytes of the line that an operation wrote; raises where it is not on the ledger."""
-        assert outcome and outcome.seq >= 0, f"{outcome.refusals}"
+        assert outcome, outcome.refusals
+        assert outcome.seq >= 0
         leaf = next(self.enforcer.ledger.leaves(outcome.seq))
-        assert outcome.hash.encode()
-        assert len(leaf) > 0
+        assert leaf_hash(leaf) == outcome.hash
         return len(leaf) + 1
 
     def process(self, phases: tuple[str, ...], artifacts: int) -> str:

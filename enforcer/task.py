@@ -57,6 +57,7 @@ class Status(Record, kw_only=True):
     next: str | None
     attempt: int
     attempt_id: str
+    base: str
     lease: LeaseStatus | None
     accepted: tuple[dict[str, Any], ...]
     invalidated: tuple[str, ...]
@@ -239,6 +240,7 @@ class Task:
             next=process.following(state.phase) if state.status == OPEN else None,
             attempt=state.attempt,
             attempt_id=state.attempt_id,
+            base=state.base,
             lease=LeaseStatus(state.lease.holder, state.lease.token, remaining) if state.lease else None,
             accepted=tuple(
                 {"phase": phase, **one.pack(complete=True)} for phase, files in state.accepted.items() for one in files

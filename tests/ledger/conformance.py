@@ -20,6 +20,7 @@ from enforcer.workflow.events import (
     LeaseReleased,
     LedgerCreated,
     PhaseAdvanced,
+    PromptAttested,
     Refusal,
     TaskOpened,
 )
@@ -178,6 +179,10 @@ class Conformance:
                 actor=ADA, token=1, lease=Claim(ADA, 1), start="STRATEGIZE", to="MONITOR", attempt_id="2" * 32
             ),
             CommandRefused(actor=ADA, command="advance", stage="order", phase="SPEC", refusals=()),
+            PhaseAdvanced(actor=ADA, token=1, lease=Claim(ADA, 1), start="SPEC", to="PLAN", attempt_id=f"{1:032x}"),
+            PromptAttested(
+                actor=ADA, token=1, lease=Claim(ADA, 1), phase="SPEC", attempt_id="2" * 32, parts={}, first=("role",)
+            ),
             LedgerCreated(actor=ADA, version="1"),
         ],
         ids=lambda event: event.type,
@@ -188,6 +193,8 @@ class Conformance:
             append(store, event)
         with pytest.raises(InternalError, match="illegal_event"):
             append(store, opened("U"), task=None)
+        with pytest.raises(InternalError, match="never opened"):
+            append(store, LeaseClaimed(actor=ADA, holder=ADA, token=1), task="U")
         assert store.head.size == len(list(store.leaves())) == 1
         assert append(store, refused(1), key=".1").seq == 1
 

@@ -55,7 +55,9 @@ def tell(history: History) -> None:
     history.margins.answer("T", "s-1", {"call": "1", "verdict": "deny"}, durable=True)
     assert not history.do(UseTool(tool="Edit", needs=("write",), session="s-1"))
     assert history.do(Backtrack("PLAN", "The plan was wrong."))
-    history.do(RestoreEvidence("", {"SPEC/note.md": digest(history.note)}, {"SPEC/note.md": history.objects.put(b"other")}))
+    history.do(
+        RestoreEvidence("", {"SPEC/note.md": digest(history.note)}, {"SPEC/note.md": history.objects.put(b"other")})
+    )
     history.note = b"# Another plan\n"
     for _ in range(2):
         assert history.do(Advance())
@@ -552,6 +554,15 @@ FORGERIES: dict[str, tuple[str, int, dict[str, Any]]] = {
         "phase.advanced",
         0,
         {"evidence": [{"artifact": "other.md", "digest": "a" * 64, "size": 1}]},
+    ),
+    "evidence that the phase does not ask for": (
+        "phase.advanced",
+        0,
+        {
+            "evidence": [
+                {"artifact": name, "digest": digest(b"# A note\n"), "size": 9} for name in ("note.md", "other.md")
+            ]
+        },
     ),
     "evidence twice": (
         "phase.advanced",

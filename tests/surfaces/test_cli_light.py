@@ -70,12 +70,9 @@ def test_a_command_loads_no_other_command(project: Project, name: str) -> None:
     assert "enforcer.surfaces.demo" not in loaded
 
 
-WORDS = st.one_of(
-    st.sampled_from(
-        ["--json", "--root", "--root=", "--root=x", "--roo", "-", "--", "T", "x", "", "--help", "--json=1"]
-    ),
-    st.text(max_size=3),
-)
+PLAIN = ("--json", "--root", "--root=", "--root=x", "T", "x", "")
+OTHER = ("--roo", "--json=1", "--help", "-h", "-j", "-r", "-", "--")
+WORDS = st.one_of(st.sampled_from((*PLAIN, *OTHER)), st.text(max_size=3))
 
 
 @given(st.lists(WORDS, max_size=5))

@@ -178,6 +178,23 @@ def test_closed_streams_change_nothing_but_what_is_seen(project: Project, words:
     assert project.done("verify")["verdict"] == "verified"
 
 
+CLOSED = """
+import os, sys
+os.closerange(0, 3)
+from enforcer.surfaces import cli
+nothing = os.stat(os.devnull)
+cli.light.show_status = lambda asked: int(not all(os.path.samestat(os.fstat(number), nothing) for number in range(3)))
+sys.argv = ["enforcer", "status", "T"]
+cli.main()
+"""
+
+
+def test_no_file_of_the_ledger_can_become_a_standard_stream(project: Project) -> None:
+    """The lowest free descriptor goes to the next file that is opened; what is printed would go there."""
+    done = subprocess.run([sys.executable, "-c", CLOSED], env=project.whole_environment(), timeout=60, check=False)
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(
     "environment",
     [

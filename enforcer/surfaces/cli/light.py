@@ -71,6 +71,8 @@ def _show(found: Status) -> None:
     )
     line(f"  attempt   {found.attempt} of {found.phase}, id {found.attempt_id}")
     line(f"  process   {found.process}")
+    if found.base:
+        line(f"  base      {found.base}")
     if found.lease:
         seconds = found.lease.remaining_us // 1_000_000
         left = f"{seconds} s left" if found.lease.remaining_us else "expired"
