@@ -206,7 +206,7 @@ class Enforcer:
         """The ledger's entries in order, of one task or of all."""
         self.ledger.catch_up()
         if task and self.ledger.task(check_task_id(task)) is None:
-            raise RequestError("unknown_task", "There is no such task on this ledger.", where=task)
+            raise _unknown(task)
         return self.ledger.task_entries(task) if task else self.ledger.entries(start)
 
     # Answers about the whole -----------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class Enforcer:
         """Hold the evidence folders against the ledger."""
         states = list(self.states())
         if task and all(state.task != task for state in states):
-            raise RequestError("unknown_task", "There is no such task on this ledger.", where=task)
+            raise _unknown(task)
         report: AuditReport = adapter("audit").audit(
             states, folder=self.folder, objects=self.objects, processes=self.process, task=task or None
         )
@@ -395,8 +395,14 @@ class _Processes:
                 process = self._read[digest] = Process.unpack(parse_line(data))
             except ValueError as error:
                 message = "A stored process cannot be read by this release."
-                raise DamagedError("process_damaged", message, where=digest) from error
+                fix = "Read it with the release that wrote it."
+                raise DamagedError("process_damaged", message, where=digest, fix=fix) from error
         return process
+
+
+def _unknown(task: str) -> RequestError:
+    message = "There is no such task on this ledger."
+    return RequestError("unknown_task", message, where=task, fix="enforcer status lists the tasks there are.")
 
 
 def login_name() -> str:

@@ -106,7 +106,8 @@ def initialize(
         start.write_agents()
     except OSError as error:
         message = f"The project cannot be written: {error.strerror}."
-        raise UnavailableError("project_unwritable", message, where=str(error.filename or project.root)) from error
+        where = str(error.filename or project.root)
+        raise UnavailableError("project_unwritable", message, where=where, fix="Make the folder writable.") from error
     with Enforcer.open(root=project.root, actor=actor or None, environ=environ, disk=disk, entropy=entropy) as enforcer:
         _write_first_entry(enforcer)
         enforcer.settle()

@@ -18,8 +18,8 @@ from enforcer.ledger import codec
 from enforcer.process_file import ArtifactTable, Malformed, PhaseTable, ProcessFile, parse
 from enforcer.workflow.process import ENFORCE, JSON, MARKDOWN, Artifact, Observation, Phase, Process, Rule
 from enforcer.workflow.record import Record
-from enforcer.workflow.rules import RESERVED, RULES
-from enforcer.workflow.rules_text import read
+from enforcer.workflow.rules.table import RESERVED, RULES
+from enforcer.workflow.rules.text import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -194,7 +194,8 @@ class Task:
         """Put accepted files back as they were accepted. What stands in their place is kept as an object first."""
         state, enforcer = self.state(), self._enforcer
         if phase and phase.upper() not in enforcer.process(state.digest).order:
-            raise RequestError("unknown_phase", f"The process has no phase {phase.upper()}.")
+            order = ", ".join(enforcer.process(state.digest).order)
+            raise RequestError("unknown_phase", f"The process has no phase {phase.upper()}.", fix=f"One of: {order}")
         asked = RestoreEvidence(phase.upper())
         first = self._enforcer.gate.repeated(self.name, asked, actor=self.actor, key=_checked(key))
         if first is not None:

@@ -15,7 +15,7 @@ from enforcer.errors import RequestError
 from enforcer.evidence import schema
 from enforcer.ledger.codec import parse_line
 from enforcer.workflow.process import Process
-from enforcer.workflow.rules import RULES
+from enforcer.workflow.rules.table import RULES
 
 NAMES = ("default", "lean")
 PHASES = ("STRATEGIZE", "SPEC", "PLAN", "THINK", "IMPLEMENT", "VERIFY", "REVIEW", "PR", "MONITOR")

@@ -13,10 +13,10 @@ from enforcer.workflow.events import Refusal
 from enforcer.workflow.facts import EvidenceFacts, FileFact, Verdict
 from enforcer.workflow.process import CLAIMED
 from enforcer.workflow.record import Record
-from enforcer.workflow.rules import SCHEMA
-from enforcer.workflow.rules_text import read
+from enforcer.workflow.rules.subject import GitFacts, Patched, Surroundings, bounded, invalid
+from enforcer.workflow.rules.table import SCHEMA
+from enforcer.workflow.rules.text import read
 from enforcer.workflow.state import principal
-from enforcer.workflow.subject import GitFacts, Patched, Surroundings, bounded, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from enforcer.evidence.plan import Asked
     from enforcer.ports import Clock
     from enforcer.workflow.process import Process
+    from enforcer.workflow.rules.subject import Fault, Subject
     from enforcer.workflow.state import TaskState
-    from enforcer.workflow.subject import Fault, Subject
 
     class Verdicts(Protocol):
         """Verdicts over single artifacts, by the digests of artifact and rule."""

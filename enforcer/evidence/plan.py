@@ -12,8 +12,8 @@ from enforcer.ledger.codec import canonical
 from enforcer.workflow.facts import Verdict
 from enforcer.workflow.process import OFF
 from enforcer.workflow.record import Record
-from enforcer.workflow.rules import FORMAT, IMPLIED, RULES, SCHEMA, implied
-from enforcer.workflow.subject import INVALID, Fault, RuleKind
+from enforcer.workflow.rules.subject import INVALID, Fault, RuleKind
+from enforcer.workflow.rules.table import FORMAT, IMPLIED, RULES, SCHEMA, implied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from enforcer.workflow.process import Artifact, Phase, Process, Rule
-    from enforcer.workflow.subject import Subject, Surroundings
+    from enforcer.workflow.rules.subject import Subject, Surroundings
 
 
 class Check(Record):

@@ -1,7 +1,7 @@
 """The form that a worker starts from: for each artifact one, derived from its rules and its schema.
 
 Whoever writes a process need not write forms, and a form never asks for less or more than the rules do. A form is
-refused as long as it is untouched (`workflow.rules_text.check_scaffold`), so it holds no answers, only what is not
+refused as long as it is untouched (`workflow.rules.text.check_scaffold`), so it holds no answers, only what is not
 work: the attempt's id and who asks.
 """
 

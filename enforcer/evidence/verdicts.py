@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from enforcer.workflow.subject import Fault
+from enforcer.workflow.rules.subject import Fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

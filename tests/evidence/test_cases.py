@@ -13,9 +13,9 @@ import pytest
 from enforcer import policies
 from enforcer.evidence import schema
 from enforcer.evidence.plan import plan
-from enforcer.workflow.rules import SCHEMA
-from enforcer.workflow.rules_text import read
-from enforcer.workflow.subject import INVALID, Surroundings
+from enforcer.workflow.rules.subject import INVALID, Surroundings
+from enforcer.workflow.rules.table import SCHEMA
+from enforcer.workflow.rules.text import read
 
 CASES = Path(__file__).parent / "cases"
 HONEST = sorted(path for path in (CASES / "honest").rglob("*") if path.is_file())

@@ -6,8 +6,8 @@ import json
 import re
 
 from enforcer import policies, resources
-from enforcer.workflow.markdown import named, sections, words
-from enforcer.workflow.rules import RULES
+from enforcer.workflow.rules.markdown import named, sections, words
+from enforcer.workflow.rules.table import RULES
 from tests.sources import ROOT
 
 PAGE = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")

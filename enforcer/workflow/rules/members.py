@@ -7,8 +7,8 @@ stored as, and never through a rounded product.
 
 from __future__ import annotations
 
-from enforcer.workflow import markdown
-from enforcer.workflow.subject import Fault, Subject, Surroundings, bounded, invalid, shown
+from enforcer.workflow.rules import markdown
+from enforcer.workflow.rules.subject import Fault, Subject, Surroundings, bounded, invalid, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

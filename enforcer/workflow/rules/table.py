@@ -7,7 +7,7 @@ reason, never only the first, and it never raises, whatever the evidence holds.
 from __future__ import annotations
 
 from enforcer.workflow.process import Rule
-from enforcer.workflow.rules_across import (
+from enforcer.workflow.rules.across import (
     check_attempt,
     check_bound,
     check_commit,
@@ -18,7 +18,7 @@ from enforcer.workflow.rules_across import (
     check_reviewer,
     check_tree,
 )
-from enforcer.workflow.rules_json import (
+from enforcer.workflow.rules.members import (
     check_criteria,
     check_every,
     check_maximum,
@@ -28,7 +28,8 @@ from enforcer.workflow.rules_json import (
     check_rate,
     check_sum,
 )
-from enforcer.workflow.rules_text import (
+from enforcer.workflow.rules.subject import RuleKind
+from enforcer.workflow.rules.text import (
     check_exit_status,
     check_format,
     check_list,
@@ -37,7 +38,6 @@ from enforcer.workflow.rules_text import (
     check_sections,
     check_url,
 )
-from enforcer.workflow.subject import RuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

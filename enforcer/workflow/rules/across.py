@@ -6,9 +6,19 @@ Their answers change while the artifact's bytes do not, so they are asked every 
 from __future__ import annotations
 
 from enforcer.workflow.process import OBSERVED
-from enforcer.workflow.rules_json import MISSING, absent, has_words, member, paths
+from enforcer.workflow.rules.members import MISSING, absent, has_words, member, paths
+from enforcer.workflow.rules.subject import (
+    AUTHOR,
+    UNOBSERVED,
+    Fault,
+    Subject,
+    Surroundings,
+    bounded,
+    invalid,
+    shown,
+    stale,
+)
 from enforcer.workflow.state import principal
-from enforcer.workflow.subject import AUTHOR, UNOBSERVED, Fault, Subject, Surroundings, bounded, invalid, shown, stale
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from enforcer.ledger import codec
-from enforcer.workflow import markdown
 from enforcer.workflow.process import DIFF, JSON, MARKDOWN
-from enforcer.workflow.subject import Fault, Subject, Surroundings, bounded, invalid, shown
+from enforcer.workflow.rules import markdown
+from enforcer.workflow.rules.subject import Fault, Subject, Surroundings, bounded, invalid, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

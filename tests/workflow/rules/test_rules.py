@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from enforcer import process_file
 from enforcer.workflow.events import Accepted
-from enforcer.workflow.rules import IMPLIED, RESERVED, RULES
-from enforcer.workflow.subject import (
+from enforcer.workflow.rules.subject import (
     AUTHOR,
     INVALID,
     STALE,
@@ -23,6 +22,7 @@ from enforcer.workflow.subject import (
     Subject,
     Surroundings,
 )
+from enforcer.workflow.rules.table import IMPLIED, RESERVED, RULES
 
 ATTEMPT = "0123456789abcdef0123456789abcdef"
 DIGEST = "9" * 64
