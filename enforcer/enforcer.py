@@ -67,6 +67,9 @@ _ADAPTERS = {
     "report": "enforcer.telemetry.report",
 }
 
+# What `store` in the settings names; files are the default.
+STORES = {"": FileLedger, "files": FileLedger}
+
 
 def adapter(name: str) -> ModuleType:
     """The module behind a name of the table."""
@@ -93,13 +96,14 @@ class Enforcer:
         key = UserState(self.user_folder, disk, entropy).cache_key(self.identity.id)
         self.cache = Cache(f"{self.ledger_folder}/.cache", ledger=self.identity.id, key=key, disk=disk, entropy=entropy)
         self.settings, self._unsettled = self._load_settings()
-        if self.settings.store not in ("", "files"):
+        store = STORES.get(self.settings.store)
+        if store is None:
             message = f"There is no store {self.settings.store!r} in this release."
             raise RequestError("unknown_store", message, fix='Use store = "files".', where=project.settings_path)
         self.folder = Folder(f"{project.state}/evidence")
         self.objects = Objects(f"{project.state}/objects", disk, entropy)
         self.margins = Margins(project.state, disk=disk)
-        self.ledger = FileLedger(self.ledger_folder, disk=disk, clock=clock, entropy=entropy, cache_key=key)
+        self.ledger = store(self.ledger_folder, disk=disk, clock=clock, entropy=entropy, cache_key=key)
         self.leases = FileLeases(
             f"{project.state}/leases", disk=disk, clock=clock, ttl_us=self.settings.lease_ttl_seconds * 1_000_000
         )
