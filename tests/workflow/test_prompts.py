@@ -288,6 +288,19 @@ def test_the_holder_accepts_nobody_elses_prompt_either() -> None:
 
 
 @pytest.mark.parametrize("who", ["", BOB])
+def test_nobody_accepts_a_change_of_its_own_prompt_after_giving_up_the_lease_either(who: str) -> None:
+    scene = Scene().at("VERIFY", BOB)
+    scene.attest(BOB, header="one")
+    scene.attest(BOB, header="two")
+    scene.release(BOB)
+
+    with pytest.raises(RequestError) as caught:
+        scene.do(accept("VERIFY", BOB, who), CARL)
+
+    assert caught.value.code == "approver_is_holder"
+
+
+@pytest.mark.parametrize("who", ["", BOB])
 def test_what_was_never_presented_cannot_be_accepted(who: str) -> None:
     scene = Scene().at("VERIFY")
     scene.attest(header="one")
