@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.world import World
-from enforcer import Enforcer
+from enforcer import Enforcer, Refused
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def test_the_library_example_runs_and_is_refused_for_lack_of_evidence(
     monkeypatch.setenv("ENFORCER_ACTOR", "agent-1")
     [code] = blocks("python")
 
-    with pytest.raises(Exception, match="evidence_missing") as refused:
+    with pytest.raises(Refused, match="evidence_missing") as refused:
         exec(compile(code, "README.md", "exec"), {})
 
     assert [one.code for one in refused.value.refusals] == ["evidence_missing"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 
-from enforcer.errors import EnforcerError, RequestError
+from enforcer.errors import EnforcerError
 from enforcer.ledger.report import EVIDENCE, LEGALITY
 from enforcer.workflow import events
 
@@ -95,8 +95,6 @@ class Holdings:
     def _look(self, digest: str, what: str, seq: int) -> int:
         try:
             return len(self._objects.get(digest))
-        except RequestError as error:
-            self._found.contradiction(LEGALITY, seq, error.code, f"{what}: {error.message}")
         except EnforcerError as error:
             report = self._found.contradiction if error.code == "object_damaged" else self._found.gap
             report(EVIDENCE, seq, error.code, f"{what}: {error.message}")

@@ -213,6 +213,11 @@ def test_a_ledger_that_names_a_key_declares_it_itself(tmp_path):
     report = history.verify()
     assert (report.verdict, report.key, codes(report)) == ("unverifiable", "self-declared", {"bad_vkey"})
 
+    none = IDENTITY.replace(key="my key")
+    history.put(rewrite(history.lines(), lambda seq, entry: None, none.data()))
+    path.write_bytes(none.data())
+    assert (history.verify().verdict, codes(history.verify())) == ("unverifiable", {"bad_vkey"})
+
 
 def test_progress_is_told_in_bytes(history):
     told: list[tuple[int, int]] = []
@@ -318,6 +323,28 @@ def test_a_line_longer_than_any_is_found_and_the_next_one_still_held_against_it(
         assert (report.verdict, report.entries) == ("tampered", len(lines))
         assert (3, "too_long") in found
         assert (3, "chain_broken") in found
+
+
+def test_a_number_that_is_left_out_is_found_even_where_all_hashes_fit(history):
+    """Every link holds, but the lines count past one that is not there."""
+    prev, tasks, written = genesis_hash(SEED), dict[str, str](), []
+    for seq, line in enumerate(history.lines()):
+        entry = json.loads(line)
+        task = entry["event"].get("subject", "-")
+        entry |= {"seq": seq + (seq > 8), "prev": prev, "task_prev": tasks.get(task) if task != "-" else None}
+        written.append(canonical(entry))
+        prev = tasks[task] = leaf_hash(written[-1])
+    history.put(written)
+    report = history.verify()
+    assert [(finding.seq, finding.code) for finding in report.findings] == [(9, "out_of_order")]
+    assert report.verdict == "tampered"
+
+
+def test_an_event_that_cannot_be_read_is_found_even_where_all_hashes_fit(history):
+    seq = history.seq_of("phase.advanced")
+    report = forge(history, edit(seq, evidence={}))
+    assert (seq, "malformed") in {(finding.seq, finding.code) for finding in report.findings}
+    assert (report.verdict, report.integrity) == ("tampered", "tampered")
 
 
 def test_time_that_goes_back_is_found_even_where_all_hashes_fit(history):
@@ -452,6 +479,14 @@ def test_a_changed_description_is_found(history):
         assert "genesis_broken" in codes(report)
 
 
+def test_a_description_in_other_bytes_is_found_even_where_all_hashes_fit(history):
+    data = json.dumps(json.loads(SEED), indent=1).encode()
+    (history.state / "ledger" / "ledger.json").write_bytes(data)
+    history.put(rewrite(history.lines(), lambda seq, entry: None, data))
+    report = history.verify()
+    assert (report.verdict, codes(report)) == ("tampered", {"ledger_identity_damaged"})
+
+
 def test_a_missing_segment_is_unverifiable(history):
     history.segment.unlink()
     report = history.verify()
@@ -503,13 +538,15 @@ def test_a_file_that_is_no_segment_is_named_and_not_read(history):
 
 
 @pytest.mark.parametrize("call", ["open", "read"])
-def test_a_disk_that_gives_no_answer_is_unverifiable(history, call):
-    for nth in range(1, 4):
-        disk = FaultyDisk()
-        disk.fail(call, nth=nth)
-        report = verify(history.folder, disk=disk, objects=history.objects, processes=history.process)
-        assert report.verdict in ("unverifiable", "verified")
-        assert report.verdict == "unverifiable" or disk.counts[call] < nth
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_a_disk_that_gives_no_answer_is_unverifiable_and_accuses_nobody(history, call, nth):
+    """The description, then each of three segments in turn."""
+    split(history, 0, 7, 15)
+    disk = FaultyDisk()
+    disk.fail(call, nth=nth)
+    report = verify(history.folder, disk=disk, objects=history.objects, processes=history.process)
+    assert report.verdict == "unverifiable"
+    assert codes(report) >= {"ledger_unreadable" if nth == 1 else "segment_unreadable"}
 
 
 # Later releases
@@ -936,6 +973,18 @@ def test_counted_refusals_that_vanish_are_found(tmp_path):
     assert (report.verdict, codes(report)) == ("tampered", {"margin_changed"})
     path.unlink()
     assert (history.verify().verdict, codes(history.verify())) == ("unverifiable", {"margin_missing"})
+    path.mkdir()
+    assert (history.verify().verdict, codes(history.verify())) == ("unverifiable", {"margin_unreadable"})
+
+
+def test_a_margin_that_is_not_a_file_is_unverifiable(history):
+    path = history.state / "guard" / "s-1.jsonl"
+    path.rename(path.with_name("moved"))
+    path.symlink_to(path.with_name("moved"))
+    assert (history.verify().verdict, codes(history.verify())) == ("unverifiable", {"margin_unreadable"})
+    path.unlink()
+    path.mkdir()
+    assert (history.verify().verdict, codes(history.verify())) == ("unverifiable", {"margin_unreadable"})
 
 
 # Bounds
