@@ -57,12 +57,13 @@ Work here goes through Enforcer, one phase after the other; no phase can be skip
 3. `enforcer advance TASK` leaves the phase. A refusal names every reason and its fix; read them before trying again.
 4. When something earlier has to change: `enforcer backtrack TASK --to PHASE --reason "…"`. Going back is normal.
 
-Never edit below `state/` outside the evidence folder of the current phase, nor `enforcer.toml`. Set `ENFORCER_ACTOR` to
+Call `enforcer` on its own and in plain words, without `cd … &&`, pipes or variables: a guarded shell call that mixes it
+with something else is denied. Never edit below `state/` outside the evidence folder of the current phase, nor `enforcer.toml`. Set `ENFORCER_ACTOR` to
 your own name, so that it is clear who did what.
 {end}
 """
 
-IGNORE = "# Nothing in here is for version control; `enforcer publish` shares a ledger.\n*\n"
+IGNORE = "# Nothing in here is for version control.\n*\n"
 
 
 class Initialized(Record, kw_only=True):

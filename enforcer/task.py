@@ -182,13 +182,13 @@ class Task:
     def changed(self) -> tuple[str, ...]:
         """The `phase/artifact` names of accepted files that are no longer what was accepted."""
         state = self.state()
-        return tuple(
-            f"{phase}/{one.artifact}"
-            for phase, accepted in state.accepted.items()
-            for files in (self._enforcer.folder.read(self.name, phase, [one.artifact for one in accepted])[0],)
-            for one in accepted
-            if one.artifact not in files or files[one.artifact].digest != one.digest
-        )
+        names = []
+        for phase in state.walked:
+            accepted = state.accepted[phase]
+            files, _ = self._enforcer.folder.read(self.name, phase, [one.artifact for one in accepted])
+            now = {name: file.digest for name, file in files.items()}
+            names += [f"{phase}/{one.artifact}" for one in accepted if now.get(one.artifact) != one.digest]
+        return tuple(names)
 
     def restore(self, phase: str = "", *, key: str = "") -> Outcome:
         """Put accepted files back as they were accepted. What stands in their place is kept as an object first."""
@@ -244,7 +244,7 @@ class Task:
             base=state.base,
             lease=LeaseStatus(state.lease.holder, state.lease.token, remaining) if state.lease else None,
             accepted=tuple(
-                {"phase": phase, **one.pack(complete=True)} for phase, files in state.accepted.items() for one in files
+                {"phase": phase, **one.pack(complete=True)} for phase in state.walked for one in state.accepted[phase]
             ),
             invalidated=state.invalidated,
             changed=changed,

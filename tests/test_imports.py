@@ -40,7 +40,6 @@ IMPURE_BUILTINS = {"__import__", "breakpoint", "compile", "eval", "exec", "input
 HOMES: Mapping[str, tuple[str, ...]] = {
     "click": ("enforcer.surfaces.cli",),
     "cryptography": ("enforcer.attestation",),
-    "filelock": ("enforcer.ledger.files", "enforcer.leases"),
     "jsonschema": ("enforcer.evidence", "enforcer.policies"),
     "mcp": ("enforcer.surfaces.mcp",),
     "opentelemetry": ("enforcer.telemetry",),
@@ -110,7 +109,7 @@ HEAVY = {
 # Importing any of these in a fresh interpreter loads none of the things below.
 LOADED_LIGHT = ("enforcer", "enforcer.workflow.decide", "enforcer.ledger.files", "enforcer.gate", "enforcer.enforcer")
 NEVER_LOADED = {
-    "click", "cryptography", "dataclasses", "filelock", "jsonschema", "opentelemetry", "pydantic", "typing",
+    "click", "cryptography", "dataclasses", "jsonschema", "opentelemetry", "pydantic", "typing",
 }  # fmt: skip
 
 

@@ -98,7 +98,8 @@ class _Auditor:
     def check_task(self, state: TaskState) -> None:
         self._tasks += 1
         process = self._process(state)
-        for phase, accepted in state.accepted.items():
+        for phase in state.walked:
+            accepted = state.accepted[phase]
             self._artifacts += len(accepted)
             self._check_files(state.task, phase, accepted, process)
             self._check_objects(state.task, phase, accepted)
