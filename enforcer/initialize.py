@@ -58,8 +58,8 @@ Work here goes through Enforcer, one phase after the other; no phase can be skip
 4. When something earlier has to change: `enforcer backtrack TASK --to PHASE --reason "…"`. Going back is normal.
 
 Call `enforcer` on its own and in plain words, without `cd … &&`, pipes or variables: a guarded shell call that mixes it
-with something else is denied. Never edit below `state/` outside the evidence folder of the current phase, nor `enforcer.toml`. Set `ENFORCER_ACTOR` to
-your own name, so that it is clear who did what.
+with something else is denied. Never edit below `state/` outside the evidence folder of the current phase, nor
+`enforcer.toml`. Set `ENFORCER_ACTOR` to your own name, so that it is clear who did what.
 {end}
 """
 
