@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PHASES = ("STRATEGIZE", "SPEC", "PLAN", "THINK", "IMPLEMENT", "VERIFY", "REVIEW", "PR", "MONITOR")
-STRICT = ("VERIFY", "REVIEW", "MONITOR")  # where prompt drift refuses
+STRICT, PARTS = ("VERIFY", "REVIEW", "MONITOR"), ("header", "role")  # where prompt drift refuses, and of which parts
 TTL = 300  # seconds
 
 
@@ -84,10 +84,9 @@ class Task:
     def release(self, actor: str, force: bool = False) -> Answer:
         if not force and self.holder not in (None, actor):
             return no("lease_held")
-        if self.owner is None or (self.owner != actor and not force):
-            return NOTHING
-        self.owner = None
-        return YES
+        answer = NOTHING if self.owner is None or (self.owner != actor and not force) else YES
+        self.owner = None if answer is YES else self.owner
+        return answer
 
     def attest(self, actor: str, parts: Mapping[str, str]) -> Answer:
         if reasons := self._lease(actor):
@@ -102,8 +101,9 @@ class Task:
     def accept_baseline(self, who: str) -> Answer:  # by the word of somebody who does not hold the lease
         if self.state != "open":
             return no("task_closed")
-        before, parts = self.baselines, self.shown[who, self.phase][1]
-        self.baselines = before | {self._baseline(who, part): digest for part, digest in parts.items()}
+        before, get = self.baselines, self.shown[who, self.phase][1].get
+        now = before | {self._baseline(who, part): get(part, "") for part in PARTS}
+        self.baselines = {name: digest for name, digest in now.items() if digest}  # what was kept back has none now
         return NOTHING if self.baselines == before else YES
 
     def _lease(self, actor: str) -> set[str]:
@@ -128,11 +128,11 @@ class Task:
         return {"prompt_drift"} if self._drifts(who) else set()
 
     def _drifts(self, who: str) -> bool:
-        parts = self.shown[who, self.phase][1]
-        return any(self.baselines.get(self._baseline(who, part), digest) != digest for part, digest in parts.items())
+        get = self.shown[who, self.phase][1].get
+        return any(self.baselines.get(self._baseline(who, part), get(part)) != get(part) for part in PARTS)
 
     def _baseline(self, who: str, part: str) -> tuple[str, ...]:
-        return (who, self.phase, part) if part in ("role", "tools") else (who, part)
+        return (who, self.phase, part) if part == "role" else (who, part)
 
     def _evidence(self, files: Mapping[str, str]) -> set[str]:
         mine = files.get(self.phase)

@@ -69,7 +69,7 @@ def complete(kind: str, choice: Any) -> Step:
     if kind == "tamper":
         return kind, task, choice(PHASES)
     if kind == "attest":
-        return kind, task, actor, choice((*PROMPTS[:1] * 3, *PROMPTS)), choice((*PROMPTS[:1] * 3, *PROMPTS))
+        return kind, task, actor, choice((*PROMPTS[:1] * 3, *PROMPTS)), choice((*PROMPTS[:1] * 3, *PROMPTS, ""))
     if kind == "pause":
         return kind, choice(PAUSES)
     if kind == "open":
@@ -221,10 +221,10 @@ class Player:
         )
 
     def _attest(self, step: Step, task: str, actor: str, header: str, role: str) -> None:
-        expected = self.models[task].attest(actor, {"header": header, "role": role})
-        self._answer(
-            step, expected, lambda key: self._handle(task, actor).attest({"header": header, "role": role}, key=key)
-        )
+        """A prompt is presented; a part without a text is kept back."""
+        parts = {part: text for part, text in (("header", header), ("role", role)) if text}
+        expected = self.models[task].attest(actor, parts)
+        self._answer(step, expected, lambda key: self._handle(task, actor).attest(parts, key=key))
 
     def _accept(self, step: Step, task: str, actor: str) -> None:
         """Somebody who is no worker here accepts what the worker showed in this phase, if it showed anything."""

@@ -101,6 +101,14 @@ def test_a_process_outside_the_project(world: World, tmp_path: Path) -> None:
     assert_error(world, "open", "T", "--process", str(tmp_path / "outside.toml"))
 
 
+def test_a_process_below_state(world: World) -> None:
+    """Where a worker may write evidence, it must not write what decides over evidence."""
+    world.given_task("T")
+    world.write("T", "STRATEGIZE", plain_process("mine"), name="q.toml")
+
+    assert_error(world, "open", "T2", "--process", "state/evidence/T/strategize/q.toml")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -282,3 +290,45 @@ def test_two_actors_get_a_recorded_no_and_not_an_error(world: World) -> None:
 
     assert (reply.status, reply.codes) == (1, ["lease_held"])
     assert len(world.lines()) == before + 1
+
+
+@pytest.mark.parametrize("key", ["a b", "a/b", "ü", "k" * 70])
+def test_a_key_that_no_line_could_carry_is_refused_by_open_too(world: World, key: str) -> None:
+    reply = world.ask("open", "NEW", "--key", key)
+
+    assert (reply.status, reply.json["error"]["code"]) == (2, "bad_key")
+    assert world.verdict() == "verified"
+
+
+def test_a_ledger_that_was_emptied_is_not_begun_anew_in_silence(world: World) -> None:
+    world.given_task("T", "SPEC")
+    for segment in (world.root / "state" / "ledger" / "seg").iterdir():
+        segment.write_bytes(b"")
+    before = world.snapshot()
+
+    for words in (("open", "NEW"), ("status",), ("advance", "T"), ("init",)):
+        reply = world.ask(*words)
+        assert (reply.status, reply.json["error"]["code"]) == (2, "ledger_emptied"), words
+
+    assert world.ask("verify").status == 2
+    assert world.snapshot() == before
+
+
+def test_a_start_that_was_interrupted_before_the_first_entry_is_finished_by_the_next(world: World) -> None:
+    for segment in (world.root / "state" / "ledger" / "seg").iterdir():
+        segment.write_bytes(b"")
+    for mark in list(world.home.rglob("paths/*")):
+        mark.unlink()
+
+    assert world.ask("init").status == 0
+    assert world.ask("open", "NEW").status == 0
+    assert world.verdict() == "verified"
+
+
+def test_a_state_folder_that_is_a_link_is_refused(world: World) -> None:
+    (world.root / "state").rename(world.root.parent / "elsewhere")
+    (world.root / "state").symlink_to(world.root.parent / "elsewhere")
+
+    for words in (("open", "NEW"), ("status",), ("verify",), ("audit",), ("init",)):
+        reply = world.ask(*words)
+        assert (reply.status, reply.json["error"]["code"]) == (2, "state_is_link"), words

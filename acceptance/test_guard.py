@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from typing import Any
 
 import pytest
 
@@ -99,6 +101,107 @@ def test_what_an_operator_decides_never_goes_through_a_tool(world: World, comman
     world.given_task("T", "IMPLEMENT")
 
     assert world.guard("T", "Bash", command=command).codes == ["tool_out_of_phase"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "enforcer open T2 --process state/evidence/T/implement/q.toml",
+        "enforcer open T2 --process lean",
+        "enforcer open T2 --base HEAD",
+    ],
+)
+def test_a_worker_opens_a_task_and_never_chooses_what_it_is_judged_by(world: World, command: str) -> None:
+    world.given_task("T", "IMPLEMENT")
+
+    assert world.guard("T", "Bash", command="enforcer open T2 --title more").status == 0
+    assert world.guard("T", "Bash", command=command).codes == ["tool_out_of_phase"]
+
+
+@pytest.mark.parametrize("phase", ["SPEC", "IMPLEMENT", "VERIFY"])
+def test_the_command_is_called_by_its_name_and_not_as_a_module(world: World, phase: str) -> None:
+    """Python would first look into the project for every module that the command imports."""
+    world.given_task("T", phase)
+
+    for command in ("python -m enforcer advance T", "python -I -m enforcer advance T", "python -Im enforcer init"):
+        reply = world.guard("T", "Bash", command=command)
+        assert reply.codes == ["tool_out_of_phase"]
+        assert "by its bare name" in reply.json["refusals"][0]["fix"]
+
+
+NEW_FILE = """diff --git a/{0} b/{0}
+new file mode 100644
+--- /dev/null
++++ b/{0}
+@@ -0,0 +1 @@
++a
+"""
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "diff --git a/enforcer.toml b/enforcer.toml\nindex 1..2 100644\nGIT binary patch\nliteral 0\nHcmV?d00001\n\n",
+        "diff --git a/enforcer.toml b/enforcer.toml\nold mode 100644\nnew mode 100755\n",
+        "diff --git a/enforcer.toml b/enforcer.toml\ndeleted file mode 100644\n",
+        "diff --git a/src/a b/enforcer.toml\nsimilarity index 100%\ncopy from src/a\ncopy to enforcer.toml\n",
+        "  *** Update File: enforcer.toml\n@@\n-a\n+b\n",
+        "*** UPDATE FILE: enforcer.toml\n@@\n-a\n+b\n",
+    ],
+    ids=["binary", "mode", "deleted", "copied", "indented", "shouted"],
+)
+def test_no_section_of_a_patch_goes_unseen(world: World, section: str) -> None:
+    world.given_task("T", "IMPLEMENT")
+    plain = NEW_FILE.format("src/new.py")
+
+    assert world.guard("T", "apply_patch", patch=plain).status == 0
+    assert world.guard("T", "apply_patch", patch=plain + section).codes == ["tool_out_of_phase"]
+    assert world.guard("T", "apply_patch", patch=section + plain).codes == ["tool_out_of_phase"]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_patch_that_cannot_be_read_is_denied_with_a_way_out(world: World, phase: str) -> None:
+    world.given_task("T", phase)
+    own = NEW_FILE.format(f"state/evidence/T/{phase.lower()}/note.md")
+
+    reply = world.guard("T", "apply_patch", patch=own + "diff --git a/my o b/n\nold mode 100644\nnew mode 100755\n")
+
+    assert world.guard("T", "apply_patch", patch=own).status == 0
+    assert reply.codes == ["tool_out_of_phase"]
+    assert "plain unified diff" in reply.json["refusals"][0]["fix"]
+
+
+def test_a_second_name_does_not_carry_a_file_past_the_guard(world: World) -> None:
+    world.given_task("T", "IMPLEMENT")
+    (world.root / "src").mkdir(exist_ok=True)
+    (world.root / "src" / "fields.py").write_text("x = 1\n", encoding="utf-8")
+    own = world.write("T", "IMPLEMENT", name="note.md")
+    own.unlink()
+    os.link(world.root / "enforcer.toml", world.root / "src" / "zz.toml")
+    os.link(world.root / "src" / "fields.py", own)
+
+    for path in ("src/zz.toml", "state/evidence/T/implement/note.md"):
+        reply = world.guard("T", "Write", file_path=path, content="x")
+        assert reply.codes == ["tool_out_of_phase"]
+        assert "several names" in reply.json["refusals"][0]["message"]
+
+
+@pytest.mark.parametrize("more", [{"path": "enforcer.toml"}, {"edits": [{"file_path": "enforcer.toml"}]}])
+def test_every_path_of_a_call_is_judged(world: World, more: dict[str, Any]) -> None:
+    world.given_task("T", "IMPLEMENT")
+
+    assert world.guard("T", "MultiEdit", file_path="src/a.py", **more).codes == ["tool_out_of_phase"]
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"file_path": None}, {"file_path": ["src/a.py"]}, {"file_path": "a", "cwd": "/"}]
+)
+def test_a_writing_tool_without_a_readable_path_gets_no_yes(world: World, given: dict[str, Any]) -> None:
+    world.given_task("T", "IMPLEMENT")
+
+    for tool in ("Write", "Edit", "MultiEdit", "NotebookEdit"):
+        reply = world.guard("T", tool, **given)
+        assert (reply.status, reply.codes) == (2, ["bad_tool_call"])
 
 
 @pytest.mark.parametrize("stdin", ["", "not json", "[]", '{"tool": 1}', '{"tool": "Write", "tool": "Read"}', "{}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.doubles import CountingDisk, FailingDisk
-from acceptance.world import ADA, BOB, GOOD, World, digest, rewrite
+from acceptance.world import ADA, BOB, GOOD, World, digest, plain_process, rewrite
 from enforcer.errors import EnforcerError
 
 
@@ -184,6 +185,79 @@ class TestLedger:
 
         assert (reply.status, reply.json["legality"]) == (1, "tampered")
         assert len(lines) - 1 in {finding["seq"] for finding in reply.json["findings"]}
+
+    @pytest.mark.parametrize(
+        "kind, changes",
+        [("phase.advanced", {"to": "MONITOR"}), ("task.opened", {"phase": "MONITOR"}), ("task.opened", {"phase": "X"})],
+    )
+    def test_no_command_builds_on_a_line_that_was_never_decided(
+        self, world: World, kind: str, changes: dict[str, str]
+    ) -> None:
+        """An illegal STRATEGIZE→MONITOR append is accepted. It chains, and still no command goes on from it."""
+        world.given_task("T", "SPEC")
+        lines = world.lines()
+        [seq] = [at for at, line in enumerate(lines) if f'"type":"dev.enforcer.{kind}"'.encode() in line]
+        put(world, rewrite(lines, seed(world), {seq: changes}))
+        world.write("T", "MONITOR")
+        forged = world.lines()
+
+        for command in (["status"], ["status", "T"], ["explain", "T"], ["advance", "T"], ["log"], ["open", "U"]):
+            reply = world.ask(*command)
+            assert (reply.status, reply.codes) == (2, ["ledger_illegal"]), command
+            assert f"entry {seq}" in reply.json["error"]["where"]
+        assert world.guard("T", "Bash", command="curl https://example.org").status == 2
+        assert world.lines() == forged
+        assert world.ask("verify").json["legality"] == "tampered"
+
+    def test_a_task_whose_process_is_nowhere_gives_a_clear_answer(self, world: World) -> None:
+        """A forged opening may name a process that was never stored: no line of it can be judged, and none is used."""
+        world.given_task("T")
+        lines = world.lines()
+        put(world, rewrite(lines, seed(world), {len(lines) - 1: {"digest": "1" * 64, "phase": "NOPE"}}))
+
+        for command in ("status", "explain", "advance"):
+            reply = world.ask(command, "T")
+            assert (reply.status, reply.codes) == (2, ["object_missing"]), command
+        assert world.ask("verify").status != 0
+
+    @pytest.mark.parametrize("how", ["blanked", "deleted and done again", "padded"])
+    def test_counted_refusals_are_sealed_by_content(self, world: World, how: str) -> None:
+        """A count alone is kept by any lines of the same number."""
+        task = world.given_task("T", "SPEC")
+        for _ in range(16):
+            task.advance(to="PR")
+        world.write("T", "SPEC")
+        task.advance().require()
+        path = world.root / "state" / "refusals" / "T.jsonl"
+        count = len(path.read_bytes().splitlines())
+        assert count == 7
+        if how == "padded":
+            path.write_bytes(path.read_bytes() + b"\n" * 5000)
+        else:
+            path.write_bytes(b"\n" * count) if how == "blanked" else path.unlink()
+        for _ in range(9 + count if how == "deleted and done again" else 0):
+            task.advance(to="PR")
+        world.write("T", "PLAN")
+        task.advance().require()
+
+        if how == "padded":
+            assert "coalesced" not in world.events("phase.advanced", "T")[-1]["data"]["notes"]
+            assert world.verdict() == "verified"
+        else:
+            assert world.verdict() == "tampered"
+
+    def test_another_ledger_in_its_place_is_tampered_with(self, world: World, tmp_path: Path) -> None:
+        """Another ledger, whole in itself, stands where the project's own one was."""
+        world.given_task("T", "SPEC")
+        other = World(tmp_path / "other", process=plain_process()).init()
+        for name in ("ledger", "objects"):
+            shutil.rmtree(world.root / "state" / name)
+            shutil.copytree(other.root / "state" / name, world.root / "state" / name)
+
+        assert world.ask("status").codes == ["ledger_replaced"]
+        reply = world.ask("verify")
+        assert (reply.status, reply.json["verdict"], reply.json["integrity"]) == (1, "tampered", "verified")
+        assert [finding["code"] for finding in reply.json["findings"]] == ["ledger_replaced"]
 
     def test_the_current_phase_is_told_without_reading_the_whole_file(self, world: World) -> None:
         """Every query re-reads the file: 46 ms for the current phase at 10,000 entries."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from acceptance.model import PHASES
-from acceptance.world import BOB, GOOD, World, plain_process
+from acceptance.world import ADA, BOB, GOOD, World, plain_process
 
 ADOPT = ("process", "adopt", "T", "--reason", "The section has a new name", "--approver", BOB)
 
@@ -38,6 +38,44 @@ def test_adopting_moves_the_task_to_the_new_process(world: World) -> None:
     world.write("T", "SPEC", GOOD.replace("Findings", "Results"))
     assert world.ask("advance", "T").status == 0
     assert world.verdict() == "verified"
+
+
+def reviewed_process(author: str) -> str:
+    """Two phases: in `author` the work is written, in REVIEW somebody else looks at it."""
+    phases = (
+        (author, "note.md", "markdown", '{ id = "n", kind = "sections", headings = ["Findings"] }'),
+        ("REVIEW", "review.json", "json", '{ id = "r", kind = "reviewer" }'),
+    )
+    text = 'name = "reviewed"\n'
+    for name, artifact, kind, rule in phases:
+        text += f'[[phases]]\nname = "{name}"\ntools = ["write"]\n'
+        text += f'[[phases.artifacts]]\nname = "{artifact}"\nformat = "{kind}"\nrules = [{rule}]\n'
+    return text
+
+
+@pytest.mark.parametrize("author", ["IMPLEMENT", "BUILD"])
+@pytest.mark.parametrize("reviewer", [ADA, ADA.upper(), f"{ADA}."])
+def test_who_wrote_it_does_not_review_it_whatever_the_phase_is_called(world: World, author: str, reviewer: str) -> None:
+    (world.root / "process.toml").write_text(reviewed_process(author), encoding="utf-8")
+    world.ask("open", "T")
+    world.write("T", author, GOOD)
+    assert world.ask("advance", "T").status == 0
+    world.ask("lease", "release", "T")
+
+    world.write("T", "REVIEW", f'{{"reviewer": "{reviewer}"}}', "review.json")
+    assert world.ask("advance", "T", actor=reviewer).codes == ["reviewer_is_author"]
+
+    world.ask("lease", "release", "T", actor=reviewer)
+    world.write("T", "REVIEW", f'{{"reviewer": "{BOB}"}}', "review.json")
+    assert world.ask("advance", "T", actor=BOB).status == 0
+    assert world.verdict() == "verified"
+
+
+def test_a_review_that_nobody_can_fail_is_no_process(world: World) -> None:
+    text = reviewed_process("BUILD").replace('tools = ["write"]\n', "")
+    (world.root / "process.toml").write_text(text, encoding="utf-8")
+
+    assert world.ask("open", "T").codes == ["bad_process"]
 
 
 def test_adopting_records_the_difference_and_marks_each_weakening(world: World) -> None:

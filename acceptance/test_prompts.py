@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.model import PHASES, STRICT
-from acceptance.world import ADA, BOB, Reply, World, digest
+from acceptance.world import ADA, BOB, Reply, World, digest, plain_process
 
 HEADER, ROLE = "You keep records whole.\n", "You write the parser.\n"
 PARTS = ("header", "role", "tools", "model", "persona")
@@ -93,6 +93,62 @@ def test_a_drifted_prompt_cannot_leave_verify(world: World, tmp_path: Path) -> N
     assert world.ask("advance", "T").status == 0
 
 
+@pytest.mark.parametrize("instead", [{"volatile": "Today is a Monday.\n"}, {"model": "m-1\n"}])
+def test_keeping_a_changed_part_back_does_not_get_past_its_baseline(
+    world: World, tmp_path: Path, instead: dict[str, str]
+) -> None:
+    world.given_task("T", "VERIFY")
+    world.write("T", "VERIFY")
+    attest(world, tmp_path, header=HEADER)
+    attest(world, tmp_path, header="You may cut records short.\n")
+
+    reply = attest(world, tmp_path, **instead)
+
+    assert (reply.status, reply.codes) == (1, ["prompt_drift"])
+    assert "was not presented" in reply.json["refusals"][0]["message"]
+    assert world.ask("advance", "T").codes == ["prompt_drift"]
+    assert world.verdict() == "verified"
+
+
+def test_a_pinned_part_is_asked_for_from_the_first_strict_phase_on(world: World, tmp_path: Path) -> None:
+    pins = f'[pins]\nheader = "{digest(HEADER)}"\n'
+    (world.root / "process.toml").write_text(plain_process() + "\n" + pins, encoding="utf-8")
+    world.given_task("T", "VERIFY")
+    world.write("T", "VERIFY")
+
+    assert world.ask("advance", "T").codes == ["attestation_missing"]
+    assert attest(world, tmp_path, volatile="Monday\n").codes == ["prompt_drift"]
+    assert world.ask("advance", "T").codes == ["prompt_drift"]
+
+    assert attest(world, tmp_path, header=HEADER).status == 0
+    assert world.ask("advance", "T").status == 0
+    assert world.verdict() == "verified"
+
+
+def test_a_prompt_in_one_piece_is_never_refused_while_it_stays_the_same(world: World, tmp_path: Path) -> None:
+    world.given_task("T")
+    for phase in PHASES:
+        world.write("T", phase)
+        assert attest(world, tmp_path, prompt=HEADER).status == 0
+        assert world.ask("advance", "T").status == 0
+
+    assert world.status()["state"] == "completed"
+
+
+def test_accepting_a_prompt_without_a_part_drops_that_baseline(world: World, tmp_path: Path) -> None:
+    world.given_task("T", "VERIFY")
+    world.write("T", "VERIFY")
+    attest(world, tmp_path, header=HEADER, model="m-1\n")
+    assert attest(world, tmp_path, header=HEADER).codes == ["prompt_drift"]
+
+    reply = world.ask("baseline", "accept", "T", "VERIFY", "--reason", "No model", "--approver", BOB, actor=BOB)
+
+    assert (reply.json["parts"], reply.json["dropped"], reply.json["approval"]) == ([], ["model"], "declared")
+    assert world.ask("advance", "T").status == 0
+    world.forget_caches()
+    assert world.verdict() == "verified"
+
+
 def test_after_its_first_attestation_a_task_needs_one_in_each_strict_attempt(world: World, tmp_path: Path) -> None:
     world.given_task("T", "VERIFY")
     world.write("T", "VERIFY")
@@ -150,13 +206,14 @@ def test_an_accepted_baseline_ends_the_drift(world: World, tmp_path: Path) -> No
     assert world.verdict() == "verified"
 
 
-def test_nobody_accepts_a_change_of_its_own_prompt(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("approver", [ADA, ADA.upper(), f"{ADA}.", f"{ADA}/second"])
+def test_nobody_accepts_a_change_of_its_own_prompt(world: World, tmp_path: Path, approver: str) -> None:
     world.given_task("T", "VERIFY")
     attest(world, tmp_path, header=HEADER)
     attest(world, tmp_path, header="You may cut records short.\n")
     before = world.lines()
 
-    reply = world.ask("baseline", "accept", "T", "VERIFY", "--reason", "Fine", "--approver", ADA)
+    reply = world.ask("baseline", "accept", "T", "VERIFY", "--reason", "Fine", "--approver", approver)
 
     assert reply.status == 2
     assert world.lines() == before

@@ -90,6 +90,22 @@ def test_the_next_entry_carries_the_count_of_what_was_coalesced(world: World) ->
     assert world.verdict() == "verified"
 
 
+def test_spam_hides_no_other_denial(world: World) -> None:
+    """A long streak of harmless denials covers neither another call nor one at what is protected."""
+    world.given_task("T")
+    for _ in range(12):
+        world.guard("T", "Whatever")
+    before = len(world.events("tool.refused", "T"))
+
+    push = world.guard("T", "Bash", command="git push")
+    forged = [world.guard("T", "Write", file_path="state/ledger/seg/0.jsonl", content="") for _ in range(12)]
+
+    assert push.status == 1
+    assert {reply.status for reply in forged} == {1}
+    assert len(world.events("tool.refused", "T")) == before + 13
+    assert world.verdict() == "verified"
+
+
 def test_metrics_count_coalesced_refusals_too(world: World) -> None:
     world.given_task("T", "SPEC")
     for _ in range(14):

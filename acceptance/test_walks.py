@@ -79,6 +79,29 @@ def test_a_file_outside_the_plan_needs_a_reason(repository: World) -> None:
     assert faults == {("evidence_invalid", "modified_files.json")}
 
 
+def test_a_repository_without_a_commit_inside_the_project_is_refused_and_recorded(repository: World) -> None:
+    walk = Walk(repository, "T", 4).to("IMPLEMENT")
+    walk.write()
+    repository.git("init", "--quiet", "inner")
+    (repository.root / "inner" / "hidden.py").write_text("x = 1\n", encoding="utf-8")
+
+    reply = repository.ask("advance", "T")
+
+    assert (reply.status, set(reply.codes)) == (1, {"evidence_invalid"})
+    told = [refusal for refusal in reply.json["refusals"] if refusal["artifact"] == "git_diff.patch"]
+    assert "contains a git repository without a commit" in told[0]["message"]
+    assert "commit in it" in told[0]["fix"]
+
+
+def test_a_mode_that_the_repository_says_not_to_look_at_is_looked_at(repository: World) -> None:
+    walk = Walk(repository, "T", 4).to("IMPLEMENT")
+    walk.write()
+    repository.git("config", "core.fileMode", "false")
+    (repository.root / ".gitignore").chmod(0o755)
+
+    assert "evidence_stale" in codes(walk.task.advance())
+
+
 def test_an_implementer_cannot_review(repository: World) -> None:
     walk = Walk(repository, "T", 6).to("REVIEW")
     walk.write()

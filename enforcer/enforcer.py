@@ -20,7 +20,7 @@ from enforcer.ledger.files import FileLedger
 from enforcer.ledger.margins import Margins
 from enforcer.ledger.store import parse_identity
 from enforcer.ports import SystemClock, SystemDisk, SystemEntropy, read_file
-from enforcer.project import check_actor, check_task_id, find, user_folder
+from enforcer.project import check_actor, check_key, check_task_id, find, user_folder
 from enforcer.settings import encode, load
 from enforcer.task import Task
 from enforcer.userstate import UserState
@@ -58,6 +58,7 @@ _ADAPTERS = {
     "schema": "enforcer.evidence.schema",
     "git": "enforcer.evidence.git",
     "heartbeat": "enforcer.leases.heartbeat",
+    "law": "enforcer.ledger.law",
     "verify": "enforcer.ledger.verify",
     "audit": "enforcer.evidence.audit",
     "calls": "enforcer.tools.calls",
@@ -88,7 +89,10 @@ class Enforcer:
         clock: Clock,
         disk: Disk,
         entropy: Entropy,
+        founding: bool = False,
     ) -> None:
+        """`founding` is for `initialize` alone: it lets a ledger be opened that has no entry yet."""
+        check_state(project.state)
         self.project, self.actor = project, check_actor(actor)
         self.clock, self.disk, self.entropy = clock, disk, entropy
         self.user_folder = user_folder(environ)
@@ -103,7 +107,13 @@ class Enforcer:
         self.folder = Folder(f"{project.state}/evidence")
         self.objects = Objects(f"{project.state}/objects", disk, entropy)
         self.margins = Margins(project.state, disk=disk)
-        self.ledger = store(self.ledger_folder, disk=disk, clock=clock, entropy=entropy, cache_key=key)
+        self._processes = _Processes(self.objects)
+        self.ledger = store(
+            self.ledger_folder, disk=disk, clock=clock, entropy=entropy, cache_key=key, judge=_Judge(self._processes)
+        )
+        if not founding and not self.ledger.begun:
+            self.ledger.close()
+            raise emptied(self.ledger_folder)
         self.leases = FileLeases(
             f"{project.state}/leases", disk=disk, clock=clock, ttl_us=self.settings.lease_ttl_seconds * 1_000_000
         )
@@ -118,7 +128,6 @@ class Enforcer:
             entropy=entropy,
             lease_auto=self.settings.lease_auto,
         )
-        self._processes = _Processes(self.objects)
         self._judge: Any = None
         self._verdicts: Any = None
 
@@ -194,7 +203,9 @@ class Enforcer:
             title=title,
             revision=base,
             base=self._base(base),
+            authoring=loaded.process.authoring,
         )
+        key = check_key(key) if key else ""
         return self.gate.submit(name, command, actor=check_actor(actor or self.actor), key=key)
 
     def task(self, name: str, *, actor: str = "") -> Task:
@@ -217,7 +228,7 @@ class Enforcer:
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Report:
         """Check every byte of the ledger and replay what it tells. Believes no cache."""
-        return _verify(self.project, self.disk, self.entropy, progress)
+        return _verify(self.project, self.user_folder, self.disk, self.entropy, progress)
 
     def audit(self, task: str = "") -> AuditReport:
         """Hold the evidence folders against the ledger."""
@@ -373,15 +384,50 @@ def verify(
     disk = SystemDisk()
     where = None if start is None else os.fspath(start)
     project = find(where, root=root, environ=environ, projects_of=lambda path: _settings(path, disk).projects)
-    return _verify(project, disk, SystemEntropy(), progress)
+    return _verify(project, user_folder(environ), disk, SystemEntropy(), progress)
 
 
-def _verify(project: Project, disk: Disk, entropy: Entropy, progress: Callable[[int, int], None] | None) -> Report:
+def emptied(folder: str) -> UnavailableError:
+    """The answer where a ledger stands without its first entry, which `init` writes before anybody else can."""
+    message = "The ledger of this project has lost its entries, and history is never begun anew in silence."
+    fix = "Restore state/ledger from a copy. If a new history is meant: remove state/ and enforcer init --new-ledger"
+    return UnavailableError("ledger_emptied", message, where=folder, fix=fix)
+
+
+def check_state(state: str) -> None:
+    """Refuse a state folder that is a symbolic link: what it led to today need not be what it leads to tomorrow."""
+    if os.path.islink(state):
+        raise RequestError("state_is_link", "The state folder is a symbolic link.", where=state, fix="Remove it.")
+
+
+def _verify(
+    project: Project, user: str, disk: Disk, entropy: Entropy, progress: Callable[[int, int], None] | None
+) -> Report:
+    check_state(project.state)
     objects = Objects(f"{project.state}/objects", disk, entropy)
     report: Report = adapter("verify").verify(
-        f"{project.state}/ledger", disk=disk, objects=objects, processes=_Processes(objects), progress=progress
+        f"{project.state}/ledger",
+        disk=disk,
+        objects=objects,
+        processes=_Processes(objects),
+        known=UserState(user, disk, entropy).ledger_of(project.state),
+        progress=progress,
     )
     return report
+
+
+class _Judge:
+    """Asks the law of the lines of others, from the first one on: a command that reads none does not load it."""
+
+    def __init__(self, processes: _Processes) -> None:
+        self._processes = processes
+        self._law: Any = None
+
+    def __call__(self, state: TaskState | None, entry: Entry) -> list[str]:
+        if self._law is None:
+            self._law = adapter("law").Law(self._processes)
+        faults: list[str] = self._law(state, entry)
+        return faults
 
 
 class _Processes:

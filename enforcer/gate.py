@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from enforcer.errors import InternalError, RequestError
+from enforcer.errors import DamagedError, InternalError, RequestError
 from enforcer.ledger.codec import JsonFault, canonical
 from enforcer.ledger.entry import format_event
 from enforcer.workflow.decide import EvidenceNeeded, coalesces, decide, stalled_minutes
@@ -74,12 +74,21 @@ if TYPE_CHECKING:
 
         def put_many(self, contents: Iterable[bytes]) -> list[str]: ...
 
+    class Unsealed(Protocol):
+        """What stands beside the ledger and no entry has sealed; `lost` names files shorter than what was sealed."""
+
+        @property
+        def refusals(self) -> Sealed | None: ...
+        @property
+        def guard(self) -> tuple[Sealed, ...]: ...
+        @property
+        def lost(self) -> tuple[str, ...]: ...
+
     class Margins(Protocol):
         """Lines beside the ledger. See `ledger.margins`."""
 
         def refuse(self, task: str, line: Mapping[str, Any]) -> None: ...
-        def refused(self, task: str) -> int: ...
-        def unsealed(self, task: str, sealed: Mapping[str, int]) -> tuple[Sealed, ...]: ...
+        def unsealed(self, task: str, *, guarded: Mapping[str, int], refused_to: int) -> Unsealed: ...
 
 
 class Outcome(Record, kw_only=True):
@@ -215,7 +224,7 @@ class Gate:
         if isinstance(decision, EvidenceNeeded):
             state = self.store.task(call.task)
             assert state is not None
-            call.reading = self._observer.observe(state, self._processes(state.digest), call.actor)
+            call.reading = self._observer.observe(state, self._process_of(state), call.actor)
             decision = self._again(call)
         if isinstance(decision, EvidenceNeeded):
             raise InternalError("evidence_unread", "Evidence was read, and the decision asks for it again.")
@@ -224,13 +233,22 @@ class Gate:
     def _again(self, call: _Call) -> Decision:
         """A decision on what the ledger says now, without looking at evidence again."""
         state = self.store.task(call.task)
-        process = self._processes(state.digest) if state is not None else None
+        process = self._process_of(state) if state is not None else None
         decision = decide(state, call.command, self._facts(call, state), process)
         if isinstance(decision, CommandRefused) and len(decision.refusals) > REFUSAL_LIMIT:
             call.reasons = canonical([one.pack() for one in decision.refusals])
             digest = sha256(call.reasons).hexdigest()
             return decision.replace(refusals=decision.refusals[:REFUSAL_LIMIT], reasons=digest)
         return decision
+
+    def _process_of(self, state: TaskState) -> Process:
+        """The process in force. A store that could not load it when it read the task's lines could not judge them."""
+        process = self._processes(state.digest)
+        if not process.has(state.phase):
+            message = f"The task stands in {state.phase[:80]!a}, and its process has no such phase."
+            fix = "Nothing was written. Look at it with: enforcer verify"
+            raise DamagedError("ledger_illegal", message, where=f"{state.task}, entry {state.seq}", fix=fix)
+        return process
 
     def _keep(self, decision: Event | None, call: _Call) -> None:
         """Make durable what the entry is going to name."""
@@ -319,14 +337,15 @@ class Gate:
         rejected = self.store.cache_rejected
         if state is None:
             return Notes(clock_back_us=back, cache_rejected=rejected) if back or rejected else None
-        coalesced = self._margins.refused(state.task) - state.coalesced
-        guard = self._margins.unsealed(state.task, state.guarded)
+        beside = self._margins.unsealed(state.task, guarded=state.guarded, refused_to=state.refused_to)
         stalled = stalled_minutes(state, now)
-        if not (back or rejected or coalesced > 0 or guard or stalled):
+        if not (back or rejected or stalled or beside.refusals or beside.guard or beside.lost):
             return None
         return Notes(
-            coalesced=max(0, coalesced),
-            guard=guard,
+            coalesced=beside.refusals.count if beside.refusals is not None else 0,
+            refusals=beside.refusals,
+            guard=beside.guard,
+            margin_lost=beside.lost,
             stalled_minutes=stalled,
             clock_back_us=back,
             cache_rejected=rejected,

@@ -10,13 +10,13 @@ import os
 
 from enforcer import __version__
 from enforcer.attestation.keys import create_keys
-from enforcer.enforcer import Enforcer
-from enforcer.errors import RequestError, UnavailableError
+from enforcer.enforcer import Enforcer, check_state, emptied, login_name
+from enforcer.errors import UnavailableError
 from enforcer.ledger import files
 from enforcer.ledger.entry import format_event
 from enforcer.ledger.store import Identity, parse_identity
 from enforcer.policies import load
-from enforcer.ports import SystemDisk, SystemEntropy, read_file, write_durably
+from enforcer.ports import SystemClock, SystemDisk, SystemEntropy, read_file, write_durably
 from enforcer.project import check_not_nested, place, user_folder
 from enforcer.settings_file import parse
 from enforcer.userstate import UserState
@@ -104,13 +104,13 @@ def initialize(
         start.write_settings(process)
         start.write_state()
         start.write_ledger(new=new_ledger, accept=accept_ledger)
+        start.write_first_entry(actor, environ)
         start.write_agents()
     except OSError as error:
         message = f"The project cannot be written: {error.strerror}."
         where = str(error.filename or project.root)
         raise UnavailableError("project_unwritable", message, where=where, fix="Make the folder writable.") from error
     with Enforcer.open(root=project.root, actor=actor or None, environ=environ, disk=disk, entropy=entropy) as enforcer:
-        _write_first_entry(enforcer)
         enforcer.settle()
         identity = enforcer.identity
     return Initialized(
@@ -152,8 +152,7 @@ class _Start:
 
     def write_state(self) -> None:
         state = self._project.state
-        if os.path.islink(state):
-            raise RequestError("state_is_link", "The state folder is a symbolic link.", where=state, fix="Remove it.")
+        check_state(state)
         for folder in ("", "/evidence", "/objects", "/leases", "/ledger"):
             self._disk.make_folder(state + folder)
         if not self._disk.exists(f"{state}/.gitignore"):
@@ -165,18 +164,40 @@ class _Start:
         try:
             self._disk.lock(lock)
             if self._disk.exists(self._identity):
-                identity = parse_identity(read_file(self._disk, self._identity), self._identity)
-                if accept or self._user.ledger_of(self._project.state) is None:
-                    self._remember(identity.id)
+                if accept:
+                    self._remember(parse_identity(read_file(self._disk, self._identity), self._identity).id)
                 return
             if not new:
                 self.refuse_vanished()
             identity = self._new_identity()
             files.create(self._ledger, identity, disk=self._disk, entropy=self._entropy)
-            self._remember(identity.id)
+            if new:
+                self._remember(identity.id)
             self.created.append(self._identity)
         finally:
             self._disk.close(lock)
+
+    def write_first_entry(self, actor: str, environ: Mapping[str, str]) -> None:
+        """`ledger.created`, and only then the memory of which ledger belongs here.
+
+        So a start that was interrupted in between is finished by the next one, and a ledger that is remembered and has
+        no entry was emptied.
+        """
+        enforcer = Enforcer(
+            self._project,
+            actor=actor or environ.get("ENFORCER_ACTOR") or login_name(),
+            environ=environ,
+            clock=SystemClock(),
+            disk=self._disk,
+            entropy=self._entropy,
+            founding=True,
+        )
+        with enforcer:
+            known = self._user.ledger_of(self._project.state)
+            if not enforcer.ledger.begun and known is not None and self._identity not in self.created:
+                raise emptied(self._ledger)
+            _write_first_entry(enforcer)
+            self._remember(enforcer.identity.id)
 
     def write_agents(self) -> None:
         path = f"{self._project.root}/AGENTS.md"

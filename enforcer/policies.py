@@ -93,7 +93,7 @@ class _Builder:
         names = {artifact.name for phase in file.phases for artifact in phase.artifacts}
         for name in file.observe.keys() - names:
             self._fault(f'observe."{name}"', "no phase has an artifact of this name")
-        return Process(
+        process = Process(
             name=file.name,
             phases=phases,
             observe={name: Observation(tuple(one.argv), one.folder, one.reader) for name, one in file.observe.items()},
@@ -101,6 +101,21 @@ class _Builder:
             pins={str(part): digest for part, digest in file.pins.items()},
             self_review=file.self_review,
         )
+        self._check_reviewers(process)
+        return process
+
+    def _check_reviewers(self, process: Process) -> None:
+        """A review is worth something only where somebody else can be told to have written what is reviewed."""
+        authoring = set(process.authoring)
+        for index, phase in enumerate(process.phases):
+            if not phase.reviews:
+                continue
+            if phase.name in authoring:
+                message = "has a reviewer rule, so whoever comes to leave it would be an author"
+                self._fault(f"phases[{index}].authors", f"{phase.name} {message}")
+            if not authoring & {before.name for before in process.phases[:index]}:
+                message = "asks for a reviewer who is no author, and no phase before it has `authors = true`"
+                self._fault(f"phases[{index}]", f"{phase.name} {message}")
 
     def _phase(self, table: PhaseTable, key: str) -> Phase:
         self._once("phase", table.name, f"{key}.name")
@@ -115,7 +130,12 @@ class _Builder:
             self._fault(f"{key}.artifacts", "none has a rule that is enforced, so the phase would accept anything")
         self._earlier |= {f"{table.name}/{artifact.name}" for artifact in table.artifacts}
         return Phase(
-            table.name, tuple(artifact for artifact, _ in pairs), rules, tuple(dict.fromkeys(table.tools)), table.drift
+            table.name,
+            tuple(artifact for artifact, _ in pairs),
+            rules,
+            tuple(dict.fromkeys(table.tools)),
+            table.drift,
+            table.authors,
         )
 
     def _artifact(self, phase: PhaseTable, table: ArtifactTable, key: str) -> tuple[Artifact, tuple[Rule, ...]]:
@@ -229,6 +249,9 @@ def _read_inside(path: str, root: str) -> bytes:
     real = os.path.realpath(os.path.join(top, path)) if "\0" not in path else ""
     if os.path.isabs(path) or os.path.commonpath((top, real or "/")) != top:
         raise Malformed((f"{path!a} is not a path inside the project",))
+    if _in_state(os.path.normpath(os.path.join(top, path)), top) or _in_state(real, top):
+        # What decides over evidence does not come from where evidence is written.
+        raise Malformed((f"{path!a} is below state/, where workers write",))
     try:
         fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -243,6 +266,16 @@ def _read_inside(path: str, root: str) -> bytes:
             return file.read(schema.MAX_SCHEMA)
     finally:
         os.close(fd)
+
+
+def _in_state(place: str, top: str) -> bool:
+    """Whether a place leads into the state folder. Letter case is ignored, as some file systems do."""
+    inside = os.path.relpath(place, top).casefold().split(os.sep)
+    return inside[0] == "state" or _below(place, os.path.realpath(os.path.join(top, "state")))
+
+
+def _below(place: str, folder: str) -> bool:
+    return place == folder or place.startswith(folder + os.sep)
 
 
 def _refuse(error: Malformed, where: str) -> NoReturn:

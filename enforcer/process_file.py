@@ -168,6 +168,14 @@ class Rate(_Rule):
     within_bp: Annotated[int, Field(ge=0, le=10_000)] = 50
 
 
+class Part(_Rule):
+    """The count `field` is no greater than the count `of` that it is a part of."""
+
+    kind: Literal["part"]
+    field: _Line
+    of: _Line
+
+
 class OneOf(_Rule):
     """The member `field` is one of `values`."""
 
@@ -271,8 +279,8 @@ class Observed(_Rule):
 
 
 _AnyRule = Annotated[
-    Sections | List | NoPlaceholder | Url | ExitStatus | Sum | Minimum | Maximum | Rate | OneOf | Every | Criteria
-    | Paths | Attempt | Diff | Files | Planned | Bound | Reviewer | Commit | Tree | Observed,
+    Sections | List | NoPlaceholder | Url | ExitStatus | Sum | Minimum | Maximum | Rate | Part | OneOf | Every
+    | Criteria | Paths | Attempt | Diff | Files | Planned | Bound | Reviewer | Commit | Tree | Observed,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
@@ -295,11 +303,13 @@ class ArtifactTable(_Table):
 
 
 class PhaseTable(_Table):
-    """One step: its artifacts, the tools that it allows beyond reading, and the mode of prompt drift."""
+    """One step: its artifacts, the tools that it allows beyond reading, the mode of prompt drift, and whether who holds
+    the task in it is an author, whom a `reviewer` rule keeps from reviewing."""
 
     name: _PhaseName
     tools: Annotated[list[_Capability], Field(max_length=7)] = []
     drift: _Mode = "observe"
+    authors: bool = False
     artifacts: Annotated[list[ArtifactTable], Field(min_length=1, max_length=64)]
 
 

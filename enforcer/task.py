@@ -154,7 +154,14 @@ class Task:
         difference, weakenings = enforcer.differences(current, loaded.process)
         enforcer.objects.put_many((loaded.data, *loaded.objects))
         command = AdoptProcess(
-            process, loaded.digest, reason, check_actor(approver), loaded.process.order, difference, weakenings
+            process,
+            loaded.digest,
+            reason,
+            check_actor(approver),
+            loaded.process.order,
+            difference,
+            weakenings,
+            loaded.process.authoring,
         )
         return self._submit(command, key)
 

@@ -112,6 +112,40 @@ def test_a_project_can_bring_its_own_schema(tmp_path: Path) -> None:
     assert loaded.process.phases[1].artifacts[0].schema == hashlib.sha256(document).hexdigest()
 
 
+@pytest.mark.parametrize(
+    "path", ["state/evidence/T/verify/q.toml", "./src/../state/evidence/T/verify/q.toml", "link.toml", "folder/q.toml"]
+)
+def test_a_process_is_not_read_from_where_workers_write(tmp_path: Path, path: str) -> None:
+    own = tmp_path / "state" / "evidence" / "T" / "verify"
+    own.mkdir(parents=True)
+    (tmp_path / "src").mkdir()
+    (own / "q.toml").write_text(SMALL)
+    (tmp_path / "link.toml").symlink_to(own / "q.toml")
+    (tmp_path / "folder").symlink_to(own)
+
+    with pytest.raises(RequestError, match="below state/") as caught:
+        policies.load(path, root=str(tmp_path))
+
+    assert caught.value.code == "bad_process"
+
+
+def test_a_process_is_not_read_through_a_name_in_the_state_folder_or_in_other_letters(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "q.toml").write_text(SMALL)
+    assert policies.load("ours/q.toml", root=str(tmp_path)).process.name == "small"
+    (tmp_path / "State").symlink_to("ours")
+
+    with pytest.raises(RequestError, match="below state/"):
+        policies.load("State/q.toml", root=str(tmp_path))
+
+
+def test_a_schema_is_not_read_from_where_workers_write(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "any.json").write_text("{}")
+
+    assert "below state/" in refused(SMALL.replace('"smoke_test_results"', '"state/any.json"'), tmp_path)
+
+
 def test_nothing_outside_the_project_is_read(tmp_path: Path) -> None:
     inside, outside = tmp_path / "in", tmp_path / "in-sibling"
     inside.mkdir()
@@ -301,3 +335,40 @@ def test_a_shipped_process_keeps_to_the_schema_of_process_files(name: str) -> No
     shipped = resources.read("schemas", "process.schema.json")
     assert schema.faults(shipped, document) == ()
     assert schema.faults(shipped, {**document, "colour": 1})
+
+
+REVIEWED = """
+[[phases]]
+name = "REVIEW"
+tools = ["write"]
+[[phases.artifacts]]
+name = "review.json"
+format = "json"
+rules = [{ id = "independent", kind = "reviewer" }]
+"""
+
+
+def test_a_review_without_authors_before_it_is_refused(tmp_path: Path) -> None:
+    told = refused(SMALL + REVIEWED, tmp_path)
+
+    assert "phases[2]" in told
+    assert "authors = true" in told
+
+
+def test_a_phase_cannot_have_its_own_authors_review(tmp_path: Path) -> None:
+    mixed = REVIEWED.replace('tools = ["write"]', "authors = true")
+
+    assert "phases[2].authors" in refused(SMALL + mixed, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["authors = true", 'tools = ["write"]'])
+def test_a_process_names_its_authoring_phases_or_they_are_those_that_write(key: str, tmp_path: Path) -> None:
+    text = SMALL.replace('name = "DO"', f'name = "DO"\n{key}') + REVIEWED
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+
+    assert policies.load("mine.toml", root=str(tmp_path)).process.authoring == ("DO",)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_processes_have_their_authors_in_implement(name: str, tmp_path: Path) -> None:
+    assert policies.load(name, root=str(tmp_path)).process.authoring == ("IMPLEMENT",)

@@ -101,7 +101,7 @@ class _Auditor:
         for phase in state.walked:
             accepted = state.accepted[phase]
             self._artifacts += len(accepted)
-            self._check_files(state.task, phase, accepted, process)
+            self._check_files(state, phase, process)
             self._check_objects(state.task, phase, accepted)
             if process is not None:
                 self._check_origins(state.task, phase, accepted, process)
@@ -117,7 +117,8 @@ class _Auditor:
             if entry.name not in known or entry.kind != "folder":
                 self._unrecorded("", "", entry, shown_path(()))
 
-    def _check_files(self, task: str, phase: str, accepted: tuple[Accepted, ...], process: Process | None) -> None:
+    def _check_files(self, state: TaskState, phase: str, process: Process | None) -> None:
+        task, accepted = state.task, state.accepted[phase]
         try:
             files, problems = self._folder.read(task, phase, [one.artifact for one in accepted])
         except EnforcerError as error:
@@ -125,13 +126,14 @@ class _Auditor:
             return
         restore = f"enforcer evidence restore {task} {phase}"
         for problem in problems:
-            message = f"{phase}/{_safe(problem.name)}: {problem.message}{_fallen(process, phase, problem.name)}"
-            fix = f"{problem.fix} To have it as it was accepted: {restore}"
+            fallen = _fallen(process, state, phase, problem.name)
+            message = f"{phase}/{_safe(problem.name)}: {problem.message}{fallen}"
+            fix = f"Put it back as it was accepted: {restore}"
             self._wrong(Finding(task, phase, _safe(problem.name), problem.code, message, fix))
         for one in accepted:
             file = files.get(one.artifact)
             if file is not None and file.digest != one.digest:
-                fallen = _fallen(process, phase, one.artifact)
+                fallen = _fallen(process, state, phase, one.artifact)
                 message = f"{phase}/{one.artifact} differs from what was accepted.{fallen}"
                 fix = f"Put it back: {restore}. Or earn it again: enforcer backtrack {task} --to {phase} --reason …"
                 self._wrong(Finding(task, phase, one.artifact, "evidence_changed", message, fix))
@@ -156,7 +158,7 @@ class _Auditor:
             if mode == OFF or one.origin == OBSERVED:
                 continue
             message = f"{phase}/{one.artifact} was written by the worker, and the process wants it observed."
-            fix = f"enforcer run {task} --as {one.artifact}"
+            fix = "Let CI run it again: this release takes the worker's word, and labels it so."
             finding = Finding(task, phase, one.artifact, "evidence_unobserved", message, fix)
             if mode == ENFORCE:
                 self._wrong(finding)
@@ -224,10 +226,14 @@ def _is_settled(state: TaskState, phase: str) -> bool:
     return state.status == COMPLETED or phase != state.phase
 
 
-def _fallen(process: Process | None, phase: str, artifact: str) -> str:
-    """What stands on an artifact, and falls with it."""
-    names = process.fallen_with(f"{phase}/{artifact}") if process is not None and process.has(phase) else ()
-    return f" With it falls {', '.join(names)}." if names else ""
+def _fallen(process: Process | None, state: TaskState, phase: str, artifact: str) -> str:
+    """The phases whose accepted evidence stands on an artifact, and falls with it."""
+    if process is None or not process.has(phase):
+        return ""
+    accepted = state.accepted_files()
+    names = [name for name in process.fallen_with(f"{phase}/{artifact}") if name in accepted]
+    phases = dict.fromkeys(name.partition("/")[0] for name in names)
+    return f" With it falls what was accepted in {', '.join(phases)}." if phases else ""
 
 
 def _safe(name: str) -> str:

@@ -16,7 +16,7 @@ from enforcer.workflow.record import Record
 from enforcer.workflow.rules.subject import GitFacts, Patched, Surroundings, bounded, invalid
 from enforcer.workflow.rules.table import SCHEMA
 from enforcer.workflow.rules.text import read
-from enforcer.workflow.state import principal
+from enforcer.workflow.state import is_among
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -229,6 +229,7 @@ class Judge:
                 head=head,
                 head_tree=repository.tree_of(head, self._excluded) if head and "head" in needs else "",
                 changes=tuple(change.path for change in seen.changes),
+                unborn=seen.unborn,
                 patched={name: Patched(done.tree or "", done.message) for name, done in applied.items()},
             )
         return facts, "", self._now() - began
@@ -265,6 +266,6 @@ def _labels(across: list[tuple[Check, Subject]], around: Surroundings) -> tuple[
     labels = [f"{CLAIM}{subject.name}" for check, subject in across if check.rule.kind == "observed"]
     if any(check.rule.kind == "reviewer" for check, _ in across):
         labels.append(DECLARED)
-        if principal(around.actor) in around.implementers:
+        if is_among(around.actor, around.implementers):
             labels.append(SELF_REVIEW)
     return tuple(dict.fromkeys(labels))

@@ -22,7 +22,8 @@ ATTEMPT, ACTOR = "{attempt_id}", "{actor}"
 _FILLED_BY = {"attempt": ("attempt_id", ATTEMPT), "reviewer": ("reviewer", ACTOR)}
 
 _DIFF = """TODO: replace this file by what git says:
-git add -AN && git diff --binary --no-renames BASE -- . ':(exclude)state'
+git add -AN && git diff --binary --no-renames BASE
+BASE is the commit that the task started from; `enforcer status` shows it.
 """
 
 

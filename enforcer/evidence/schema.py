@@ -130,8 +130,17 @@ def _check_unique(validator: Any, wanted: bool, instance: Any, schema: Any) -> I
         seen.add(key)
 
 
+def _is_integer(checker: Any, instance: Any) -> bool:
+    """A count is written as an integer: the dialect takes `5.0` and `1e308` for one as well."""
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
 _extend: Any = jsonschema.validators.extend  # Its annotations are incomplete.
-_Validator: Any = _extend(jsonschema.Draft202012Validator, {"pattern": _check_pattern, "uniqueItems": _check_unique})
+_Validator: Any = _extend(
+    jsonschema.Draft202012Validator,
+    {"pattern": _check_pattern, "uniqueItems": _check_unique},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 
 
 def _is_larger(value: Any, limit: int) -> bool:
@@ -220,6 +229,8 @@ def _reason(error: ValidationError) -> str:
     if keyword == "required":
         return _short(error.message.replace(" is a required property", " is missing"))
     if keyword == "type":
+        if wanted == "integer" and isinstance(found, float):
+            return "is written with a point or an exponent; a plain integer is asked for"
         return f"is {_kind(found)}; {wanted if isinstance(wanted, str) else ' or '.join(wanted)} is asked for"
     if keyword == "enum":
         return f"is {_shown(found)}; one of {', '.join(_shown(each) for each in wanted)} is asked for"

@@ -44,7 +44,8 @@ class JsonFault(ValueError):
 def parse(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """The one value in `data`. Raises `JsonFault` for anything that is not strict, unambiguous JSON.
 
-    Integers have at most 64 digits; numbers with a fraction or an exponent become floats and must be finite.
+    Integers have at most 64 digits; numbers with a fraction or an exponent become floats, must be finite, and
+    are 0 only where 0 is written.
     An outermost array or object has depth 1.
     """
     return _parse(data, _document, max_bytes, max_depth)
@@ -208,6 +209,8 @@ def _float(text: str) -> float:
     value = float(text)
     if value - value != 0.0:
         raise JsonFault(f"the number {_shown(text)} is too large for a float")
+    if value == 0.0 and re.split("[eE]", text)[0].strip("-0."):
+        raise JsonFault(f"the number {_shown(text)} is not 0, and too small for a float")
     return value
 
 

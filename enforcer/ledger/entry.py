@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from enforcer.errors import InternalError
 from enforcer.ledger.codec import JsonFault, canonical, parse_line
 from enforcer.workflow import events
 from enforcer.workflow.evolve import Place
@@ -86,7 +87,9 @@ def genesis_hash(identity: bytes) -> str:
 
 
 def format_event(event: Event, *, task: str | None, key: str, source: str) -> bytes:
-    """The canonical bytes of the `event` member."""
+    """The canonical bytes of the `event` member. Raises `InternalError` for a key that no reader would take."""
+    if not _is_key(key):
+        raise InternalError("bad_entry_key", f"{key!a} was to be the key of an entry.")
     envelope: dict[str, Any] = {
         "specversion": "1.0",
         "id": f"{task or NO_TASK}/{key}",
@@ -165,7 +168,7 @@ def _check_envelope(envelope: Any) -> str | None:
     task: str | None = envelope.get("subject")
     name, _, key = envelope["id"].partition("/")
     # Both become names of files elsewhere, so nothing else than these characters may ever come out of a ledger.
-    if not 0 < len(key) <= 64 or not _NAME.issuperset(key) or name != (NO_TASK if task is None else task):
+    if not _is_key(key) or name != (NO_TASK if task is None else task):
         raise BadLine("malformed", "the event's id does not name its task and key")
     if task is not None and (not 0 < len(task) <= 64 or not _NAME.issuperset(task) or task[0] in "._-"):
         raise BadLine("malformed", "the event's subject is not a name for a task")
@@ -180,6 +183,10 @@ def _read_event(type_name: str, data: dict[str, Any]) -> Event:
     except (ValueError, TypeError, AttributeError) as error:
         known = type_name.removeprefix(events.PREFIX) in events.EVENTS and type_name.startswith(events.PREFIX)
         raise BadLine("malformed" if known else "unknown_event", str(error)) from None
+
+
+def _is_key(text: str) -> bool:
+    return 0 < len(text) <= 64 and _NAME.issuperset(text)
 
 
 def _is_hash(text: object) -> bool:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 from _thread import RLock, allocate_lock
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from enforcer.errors import DamagedError, InternalError, RequestError, UnavailableError
 from enforcer.ledger.entry import BadLine, leaf_hash, parse_leaf
-from enforcer.ledger.fold import Fold, Head
+from enforcer.ledger.fold import Fold, Head, no_judge
 from enforcer.ledger.snapshot import Header, Snapshot, open_snapshot, save_snapshot
 from enforcer.ledger.store import Identity, parse_identity
 from enforcer.ports import read_file, write_durably
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from enforcer.ledger.entry import Entry
+    from enforcer.ledger.fold import Judge
     from enforcer.ports import Clock, Disk, Entropy
     from enforcer.workflow.events import Event
     from enforcer.workflow.evolve import Place
@@ -44,7 +45,7 @@ def create(folder: str, identity: Identity, *, disk: Disk, entropy: Entropy) -> 
     disk.make_folder(f"{folder}/seg")
     lock = disk.open(f"{folder}/lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
     try:
-        disk.lock(lock)
+        _lock(lock, folder, disk)
         if disk.exists(path):
             raise RequestError("ledger_exists", "Somebody else has just begun a ledger here.", where=path)
         fd = disk.open(segment, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
@@ -61,11 +62,33 @@ def create(folder: str, identity: Identity, *, disk: Disk, entropy: Entropy) -> 
         disk.close(lock)  # Which gives back the lock as well.
 
 
-class FileLedger:
-    """A ledger in a folder. `cache_key` None: no cache is read or written."""
+def _lock(fd: int, folder: str, disk: Disk) -> None:
+    try:
+        disk.lock(fd)
+    except OSError as error:
+        message = f"The append lock cannot be taken: {error.strerror}."
+        fix = "Use a disk that has `flock`, and make the lock file accessible."
+        raise UnavailableError("ledger_not_lockable", message, where=folder, fix=fix) from error
 
-    def __init__(self, folder: str, *, disk: Disk, clock: Clock, entropy: Entropy, cache_key: bytes | None) -> None:
+
+class FileLedger:
+    """A ledger in a folder. `cache_key` None: no cache is read or written.
+
+    `judge` is asked of every line that others wrote, before anything is built on it. A snapshot holds what was judged.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        disk: Disk,
+        clock: Clock,
+        entropy: Entropy,
+        cache_key: bytes | None,
+        judge: Judge = no_judge,
+    ) -> None:
         self._folder, self._disk, self._clock, self._entropy, self._key = folder, disk, clock, entropy, cache_key
+        self._judge = judge
         self.cache_rejected = ""
         self.identity = self._identity()
         self._segment = f"{folder}/seg/{FIRST_SEGMENT}"
@@ -83,9 +106,14 @@ class FileLedger:
         self._last, self._end = (header.start, header.end) if header else (0, 0)
         self._snapshot_size = head.size
         self._synced = 0
-        self._fold = Fold(self.identity.origin, head, self._load)
+        self._fold = Fold(self.identity.origin, head, self._load, judge)
 
     # Reading ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything in it: an empty ledger is one that is being made, or one that was emptied."""
+        return self._size() > 0
 
     @property
     def head(self) -> Head:
@@ -165,10 +193,7 @@ class FileLedger:
         with self._mutex:
             self._healthy()
             self._open_for_writing()
-            try:
-                self._disk.lock(self._lock_fd)
-            except OSError as error:
-                raise self._unavailable("ledger_not_lockable", str(error.strerror)) from error
+            _lock(self._lock_fd, self._folder, self._disk)
             try:
                 self._catch_up()
                 torn = self._size() - self._end
@@ -238,6 +263,12 @@ class FileLedger:
         if self._snapshot:
             self._snapshot.close()
             self._snapshot = None
+
+    def __del__(self) -> None:
+        # A ledger that nobody closed gives back its descriptors; one whose making failed may have none yet.
+        if hasattr(self, "_snapshot"):
+            with suppress(OSError):
+                self.close()
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -332,7 +363,7 @@ class FileLedger:
         The tasks that were taken from it before came from parts that did hold, and so need no second look.
         """
         assert self._snapshot is not None
-        fold = Fold(self.identity.origin, Head(0, self.identity.genesis, 0))
+        fold = Fold(self.identity.origin, Head(0, self.identity.genesis, 0), judge=self._judge)
         for offset, line in self._lines(0, self._snapshot.header.end):
             try:
                 fold.accept(line)

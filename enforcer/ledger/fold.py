@@ -14,10 +14,18 @@ from enforcer.workflow.structure import outside, structure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from enforcer.workflow.events import Event
     from enforcer.workflow.state import TaskState
+
+    # Why a line of somebody else could not have been decided in the state before it. See `law`.
+    Judge = Callable[[TaskState | None, Entry], Iterable[str]]
+
+
+def no_judge(state: TaskState | None, entry: Entry) -> Iterable[str]:
+    """For whoever reads lines without the processes to hold them against."""
+    return ()
 
 
 class Head(Record):
@@ -29,13 +37,23 @@ class Head(Record):
 
 
 class Fold:
-    """The state after the lines seen so far. `load` brings in a task that an earlier snapshot knew of."""
+    """The state after the lines seen so far.
 
-    def __init__(self, origin: str, head: Head, load: Callable[[str], TaskState | None] = lambda task: None) -> None:
+    `load` brings in a task that an earlier snapshot knew of. `judge` is asked of lines that others wrote: an own line
+    was decided here, under the same rules.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        head: Head,
+        load: Callable[[str], TaskState | None] = lambda task: None,
+        judge: Judge = no_judge,
+    ) -> None:
         self.origin = origin
         self.head = head
         self.tasks: dict[str, TaskState] = {}
-        self._load = load
+        self._load, self._judge = load, judge
 
     def task(self, name: str) -> TaskState | None:
         """The task's state; None when the ledger does not know it."""
@@ -51,7 +69,9 @@ class Fold:
         entry = parse_leaf(leaf)
         self._check(entry)
         state = self.task(entry.task) if entry.task is not None else None
-        for fault in outside(entry.event) if entry.task is None else structure(state, entry.event):
+        for fault in self._structure(entry.event, entry.task, state):
+            raise BadLine("illegal", fault)
+        for fault in self._judge(state, entry):
             raise BadLine("illegal", fault)
         if entry.task is not None:
             self.tasks[entry.task] = evolve(state, entry.event, entry.place)
@@ -60,7 +80,7 @@ class Fold:
 
     def admit(self, event: Event, task: str | None) -> None:
         """Raises `InternalError` for an event that no reader would take in: it must not reach the ledger either."""
-        for fault in outside(event) if task is None else structure(self.task(task), event):
+        for fault in self._structure(event, task, self.task(task) if task is not None else None):
             raise InternalError("illegal_event", f"{event.type} was to be written, and {fault}.")
 
     def next_leaf(self, event: bytes, *, task: str | None, now: int) -> tuple[bytes, int]:
@@ -88,6 +108,11 @@ class Fold:
             self.tasks[task] = evolve(state, event, place)
         self.head = Head(place.seq + 1, place.hash, ts)
         return place
+
+    def _structure(self, event: Event, task: str | None, state: TaskState | None) -> Iterable[str]:
+        if task is not None:
+            return structure(state, event)
+        return outside(event) if not self.head.size else (*outside(event), "the ledger begins a second time")
 
     def _check(self, entry: Entry) -> None:
         if entry.source != self.origin:

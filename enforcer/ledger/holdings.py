@@ -10,17 +10,18 @@ import os
 from hashlib import sha256
 
 from enforcer.errors import EnforcerError
+from enforcer.ledger.margins import count_refusals
 from enforcer.ledger.report import EVIDENCE, LEGALITY
 from enforcer.workflow import events
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
     from enforcer.ledger.report import Findings
     from enforcer.ports import Disk
-    from enforcer.workflow.events import Event, Sealed
+    from enforcer.workflow.events import Event, Notes, Sealed
     from enforcer.workflow.process import Process
 
     class Objects(Protocol):
@@ -53,8 +54,8 @@ class Holdings:
                 if size not in (None, one.size):
                     message = f"{event.start}/{one.artifact} has {size} bytes, and {one.size} are on record."
                     self._found.contradiction(EVIDENCE, seq, "size_wrong", message)
-        for seal in event.notes.guard if event.notes is not None else ():
-            self._check_seal(seal, seq)
+        if event.notes is not None:
+            self._check_margins(event.notes, seq)
 
     def check_process(self, process: Process, seq: int) -> None:
         """The schemas that a process names."""
@@ -75,23 +76,6 @@ class Holdings:
             self._sizes[name] = self._look(digest, what, seq)
         return self._sizes[name] if self._sizes[name] != _ABSENT else None
 
-    def check_refusals(self, task: str, count: int, seq: int) -> None:
-        """The task's refusals in the margin: at least as many as entries have counted."""
-        path = f"{self._state}/refusals/{task}.jsonl"
-        fd = self._open(path, f"refusals/{task}.jsonl", seq)
-        if fd is None:
-            return
-        try:
-            lines = sum(data.count(b"\n") for data in self._chunks(fd, 0, self._disk.size(fd)))
-        except OSError as error:
-            self._found.gap(EVIDENCE, seq, "margin_unreadable", f"refusals/{task}.jsonl: {error.strerror}.")
-            return
-        finally:
-            self._disk.close(fd)
-        if lines < count:
-            message = f"refusals/{task}.jsonl has {lines} lines, and the ledger counted {count}."
-            self._found.contradiction(EVIDENCE, seq, "margin_changed", message)
-
     def _look(self, digest: str, what: str, seq: int) -> int:
         try:
             return len(self._objects.get(digest))
@@ -100,25 +84,42 @@ class Holdings:
             report(EVIDENCE, seq, error.code, f"{what}: {error.message}")
         return _ABSENT
 
-    def _check_seal(self, seal: Sealed, seq: int) -> None:
+    def _check_margins(self, notes: Notes, seq: int) -> None:
+        for seal in notes.guard:
+            self._check_seal("guard", seal, seq)
+        if notes.refusals is not None:
+            self._check_seal("refusals", notes.refusals, seq)
+        elif notes.coalesced > 0:
+            message = f"It counts {notes.coalesced} refusals beside the ledger, and seals none."
+            self._found.contradiction(LEGALITY, seq, "seal_malformed", message)
+        for name in notes.margin_lost:
+            message = f"Lines of {name} that entries before had sealed were gone when this one was written."
+            self._found.gap(EVIDENCE, seq, "margin_lost", message)
+
+    def _check_seal(self, folder: str, seal: Sealed, seq: int) -> None:
         if not seal.session or not _NAME.issuperset(seal.session) or seal.session[0] == ".":
-            self._found.contradiction(LEGALITY, seq, "seal_malformed", "It seals what is not a file of the guard.")
+            message = "It seals what is not a file beside the ledger."
+            self._found.contradiction(LEGALITY, seq, "seal_malformed", message)
             return
-        fd = self._open(f"{self._state}/guard/{seal.session}", f"guard/{seal.session}", seq)
+        shown = f"{folder}/{seal.session}"
+        fd = self._open(f"{self._state}/{shown}", shown, seq)
         if fd is None:
             return
+        content = sha256()
         try:
-            content, lines = sha256(), 0
-            for data in self._chunks(fd, seal.start, seal.end):
-                content.update(data)
-                lines += data.count(b"\n")
+            chunks = _through(content.update, self._chunks(fd, seal.start, seal.end))
+            count = count_refusals(chunks) if folder == "refusals" else sum(data.count(b"\n") for data in chunks)
+            size = self._disk.size(fd)
         except OSError as error:
-            self._found.gap(EVIDENCE, seq, "margin_unreadable", f"guard/{seal.session}: {error.strerror}.")
+            self._found.gap(EVIDENCE, seq, "margin_unreadable", f"{shown}: {error.strerror}.")
             return
         finally:
             self._disk.close(fd)
-        if content.hexdigest() != seal.digest or lines != seal.count:
-            message = f"guard/{seal.session}, bytes {seal.start} to {seal.end}, does not hold the answers it did."
+        if size < seal.end:
+            message = f"{shown} has {size} bytes, and entries have sealed {seal.end}: lines were cut off."
+            self._found.contradiction(EVIDENCE, seq, "margin_changed", message)
+        elif content.hexdigest() != seal.digest or count != seal.count:
+            message = f"{shown}, bytes {seal.start} to {seal.end}, does not hold the lines it did."
             self._found.contradiction(EVIDENCE, seq, "margin_changed", message)
 
     def _open(self, path: str, shown: str, seq: int) -> int | None:
@@ -135,6 +136,12 @@ class Holdings:
         while start < end and (data := self._disk.read(fd, min(CHUNK, end - start), start)):
             yield data
             start += len(data)
+
+
+def _through(see: Callable[[bytes], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for data in chunks:
+        see(data)
+        yield data
 
 
 def _named(event: Event) -> Iterator[tuple[str, str]]:

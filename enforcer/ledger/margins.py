@@ -1,10 +1,11 @@
-"""What is written beside the ledger, one line each, and sealed into it by count with the task's next entry.
+"""What is written beside the ledger, one line each, and sealed into it with the task's next entry.
 
     state/refusals/<TASK>.jsonl    refusals that came too fast after many identical ones to be entries of their own
     state/guard/<session>.jsonl    every answer of the guard in that session
     state/guard/.tasks/<TASK>      the sessions that asked about the task, one a line
 
-The ledger would otherwise grow with every call of a stuck worker; without the seal, lines here could vanish unseen.
+The ledger would otherwise grow with every call of a stuck worker. A seal is a range of bytes and their SHA-256, so
+that sealed lines can neither vanish nor be changed or replaced by others unseen.
 """
 
 from __future__ import annotations
@@ -13,23 +14,58 @@ import os
 from hashlib import sha256
 
 from enforcer.errors import UnavailableError
-from enforcer.ledger.codec import canonical
+from enforcer.ledger.codec import JsonFault, canonical, parse_line
 from enforcer.workflow.events import Sealed
+from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Iterable, Mapping
+    from typing import Any, ClassVar
 
     from enforcer.ports import Disk
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_REFUSAL = frozenset(("actor", "codes", "command", "hash", "seq", "ts"))
+_LONGEST = 1 << 16  # Bytes of a line that can be a refusal.
+
+
+class Unsealed(Record, kw_only=True):
+    """What stands beside the ledger and no entry has sealed: of the task's refusals, and of each guard session.
+
+    `lost` names the files (`guard/…`, `refusals/…`) that are shorter than what entries have sealed of them; they are
+    told of from their beginning.
+    """
+
+    refusals: Sealed | None = None
+    guard: tuple[Sealed, ...] = ()
+    lost: tuple[str, ...] = ()
+
+    nested: ClassVar[Mapping[str, type[Record]]] = {"refusals": Sealed, "guard": Sealed}
 
 
 def session_file(session: str) -> str:
     """A file name for a session id, whatever a host puts into it."""
     plain = 0 < len(session) <= 100 and set(session) <= _NAME and session[0] not in "."
     return f"{session}.jsonl" if plain else f"x-{sha256(session.encode('utf-8', 'surrogatepass')).hexdigest()}.jsonl"
+
+
+def count_refusals(chunks: Iterable[bytes]) -> int:
+    """How many complete lines are refusals as `Margins.refuse` is given them. Anything else does not count."""
+    found, rest = 0, b""
+    for chunk in chunks:
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()[: _LONGEST + 1]  # A line that never ends stays too long, and costs no memory.
+        found += sum(map(_is_refusal, lines))
+    return found
+
+
+def _is_refusal(line: bytes) -> bool:
+    try:
+        value = parse_line(line) if 0 < len(line) <= _LONGEST else None
+    except JsonFault:
+        return False
+    return isinstance(value, dict) and value.keys() >= _REFUSAL
 
 
 class Margins:
@@ -42,10 +78,6 @@ class Margins:
         """Add a refusal that is not an entry. Durable when this returns. Only under the append lock."""
         self._append(f"{self._state}/refusals", f"{task}.jsonl", canonical(dict(line)) + b"\n", durable=True)
 
-    def refused(self, task: str) -> int:
-        """How many such refusals there are in all."""
-        return self._read(f"{self._state}/refusals/{task}.jsonl", 0).count(b"\n")
-
     def answer(self, task: str, session: str, line: Mapping[str, Any], *, durable: bool) -> None:
         """Add an answer of the guard."""
         name = session_file(session)
@@ -53,31 +85,44 @@ class Margins:
             self._append(f"{self._state}/guard/.tasks", task, name.encode() + b"\n", durable=True)
         self._append(f"{self._state}/guard", name, canonical(dict(line)) + b"\n", durable=durable)
 
-    def unsealed(self, task: str, sealed: Mapping[str, int]) -> tuple[Sealed, ...]:
-        """What the guard answered since the byte offsets that earlier entries sealed."""
-        seals = []
-        for name in self._sessions(task):
-            start = sealed.get(name, 0)
-            data = self._read(f"{self._state}/guard/{name}", start)
-            data = data[: data.rfind(b"\n") + 1]
-            if data:
-                seals.append(Sealed(name, data.count(b"\n"), start, start + len(data), sha256(data).hexdigest()))
-        return tuple(seals)
+    def unsealed(self, task: str, *, guarded: Mapping[str, int], refused_to: int) -> Unsealed:
+        """What came since the byte offsets that earlier entries sealed: of sessions by file name, and of refusals."""
+        lost: list[str] = []
+        refusals = self._seal("refusals", f"{task}.jsonl", refused_to, lost)
+        # A session that was sealed is asked for as well when somebody took it off the list.
+        names = dict.fromkeys((*self._sessions(task), *guarded))
+        seals = (self._seal("guard", name, guarded.get(name, 0), lost) for name in names)
+        guard = tuple(seal for seal in seals if seal is not None)
+        return Unsealed(refusals=refusals, guard=guard, lost=tuple(lost))
+
+    def _seal(self, folder: str, name: str, start: int, lost: list[str]) -> Sealed | None:
+        data = self._read(f"{self._state}/{folder}/{name}", start)
+        if data is None:
+            lost.append(f"{folder}/{name}")
+            start, data = 0, self._read(f"{self._state}/{folder}/{name}", 0) or b""
+        data = data[: data.rfind(b"\n") + 1]
+        if not data:
+            return None
+        count = count_refusals((data,)) if folder == "refusals" else data.count(b"\n")
+        return Sealed(name, count, start, start + len(data), sha256(data).hexdigest())
 
     def _sessions(self, task: str) -> tuple[str, ...]:
         """File names only, each once: what stands in a file anybody can write leads nowhere else."""
-        names = self._read(f"{self._state}/guard/.tasks/{task}", 0).decode("ascii", "replace").split("\n")
+        data = self._read(f"{self._state}/guard/.tasks/{task}", 0) or b""
+        names = data.decode("ascii", "replace").split("\n")
         return tuple(dict.fromkeys(name for name in names if name and set(name) <= _NAME and name[0] != "."))
 
-    def _read(self, path: str, start: int) -> bytes:
+    def _read(self, path: str, start: int) -> bytes | None:
+        """The bytes from `start` on; None where there are not even so many."""
         try:
             fd = self._disk.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                return self._disk.read(fd, max(0, self._disk.size(fd) - start), start)
+                left = self._disk.size(fd) - start
+                return self._disk.read(fd, left, start) if left >= 0 else None
             finally:
                 self._disk.close(fd)
         except FileNotFoundError:
-            return b""
+            return None if start else b""
         except OSError as error:
             raise _unavailable("margin_unreadable", path, error) from error
 

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from enforcer.errors import InternalError, RequestError
 from enforcer.ledger.entry import parse_leaf
-from enforcer.ledger.fold import Fold, Head
+from enforcer.ledger.fold import Fold, Head, no_judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from enforcer.ledger.entry import Entry
+    from enforcer.ledger.fold import Judge
     from enforcer.ledger.store import Identity
     from enforcer.ports import Clock
     from enforcer.workflow.events import Event
@@ -22,17 +23,22 @@ if TYPE_CHECKING:
 
 
 class MemoryLedger:
-    """A ledger of one process. `leaves` given at the start are a history to continue, checked line by line."""
+    """A ledger of one process. `leaves` given at the start are a history to continue, checked line by line.
+
+    `judge` is asked of each of them.
+    """
 
     cache_rejected = ""
 
-    def __init__(self, identity: Identity, *, clock: Clock, leaves: tuple[bytes, ...] = ()) -> None:
+    def __init__(
+        self, identity: Identity, *, clock: Clock, leaves: tuple[bytes, ...] = (), judge: Judge = no_judge
+    ) -> None:
         self.identity = identity
         self._clock = clock
         self._leaves: list[bytes] = []
         self._held = False
         self._mutex = RLock()
-        self._fold = Fold(identity.origin, Head(0, identity.genesis, 0))
+        self._fold = Fold(identity.origin, Head(0, identity.genesis, 0), judge=judge)
         for leaf in leaves:
             self._fold.accept(leaf)
             self._leaves.append(leaf)

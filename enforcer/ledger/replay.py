@@ -70,14 +70,10 @@ class Replay:
         if task is None:
             self._check_outside(entry)
         else:
+            if not entry.seq:
+                self._illegal(0, "the ledger does not begin with its creation")
             self._check_key(task, entry)
             self._follow(task, entry)
-
-    def finish(self) -> None:
-        """What can be asked only of the whole."""
-        for name, task in self._tasks.items():
-            if task.state is not None and task.state.coalesced > 0:
-                self._holdings.check_refusals(name, task.state.coalesced, task.state.seq)
 
     def _check_chain(self, task: _Task, name: str, frame: dict[str, Any], hash: str) -> None:
         before, number = frame["task_prev"], frame["task_seq"]
@@ -99,7 +95,7 @@ class Replay:
     def _check_outside(self, entry: Entry) -> None:
         for fault in outside(entry.event):
             self._illegal(entry.seq, fault)
-        if entry.seq:
+        if entry.seq and isinstance(entry.event, events.LedgerCreated):
             self._illegal(entry.seq, "the ledger begins a second time")
 
     def _unread(self, bad: BadLine, task: _Task | None, seq: int) -> None:
@@ -135,7 +131,9 @@ class Replay:
         if not isinstance(entry.event, events.ProcessAdopted) or state is None:
             return []
         adopted = self._process(entry.event.digest, entry.seq)
-        return list(adoption(state, process, adopted)) if adopted is not None and process is not None else []
+        if adopted is None or process is None:
+            return []
+        return list(adoption(state, entry.event, process, adopted))
 
     def _process_in_force(self, task: _Task, entry: Entry) -> Process | None:
         if isinstance(entry.event, events.TaskOpened):

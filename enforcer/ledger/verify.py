@@ -40,11 +40,14 @@ def verify(
     disk: Disk,
     objects: Objects,
     processes: Callable[[str], Process],
+    known: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Verify the ledger in `folder` (`state/ledger`), with `objects` and the margins beside it.
 
-    `processes` loads a stored process by digest. `progress` is called with the bytes read so far and those there are.
+    `processes` loads a stored process by digest. `known` is the id of the ledger last seen here, remembered where who
+    writes `state` need not be able to write: another one in its place is a contradiction. `progress` is called with
+    the bytes read so far and those there are.
     Whatever is found is in the report; a ledger that is not there is `unverifiable`.
     """
     found = Findings()
@@ -59,10 +62,12 @@ def verify(
             return _nothing(found, error.code, error.message)
         found.contradiction(INTEGRITY, None, error.code, error.message)
         identity = None
+    if identity is not None and known not in (None, identity.id):
+        message = f"This is the ledger {identity.id}, and {known} was the one seen here before."
+        found.contradiction(KEY, None, "ledger_replaced", message)
     replay = Replay(found, Holdings(os.path.dirname(folder), disk=disk, objects=objects, found=found), processes)
     chain = _Chain(genesis_hash(data), identity.origin if identity else None, found, replay)
     _read_segments(f"{folder}/seg", chain, found, disk, progress or _silent)
-    replay.finish()
     if not chain.entries:
         _nothing(found, "ledger_empty", "The ledger has no entry.")
     return found.report(entries=chain.entries, head=chain.head, key=_declared_key(identity, found))

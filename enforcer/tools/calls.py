@@ -11,13 +11,16 @@ import os
 
 from enforcer.errors import RequestError
 from enforcer.ledger.codec import JsonFault, parse
-from enforcer.tools.paths import patched, places
+from enforcer.tools.patches import patched
+from enforcer.tools.paths import places, shared
 from enforcer.tools.words import mentions_own_call, own_call, read_words
 from enforcer.workflow.commands import UseTool
+from enforcer.workflow.guard import shown
 from enforcer.workflow.process import COMMIT, DEPLOY, NETWORK, PUSH, READ, RUN, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 MAX_CALL = 5 << 20  # Bytes of a call; the content of a file that is written may come with it.
@@ -38,12 +41,17 @@ _SIMPLE: dict[str, tuple[str, ...]] = {
     "deploy": (DEPLOY,),
 }
 
-# Tools that write one file → the members of their input that may name it.
+# Tools that write files → the members of their input one of which must name one.
 _WRITING: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Write", "Edit", "MultiEdit"), ("file_path", "path")),
     "NotebookEdit": ("notebook_path", "file_path"),
     **dict.fromkeys(("write", "edit"), ("file_path", "path")),
 }
+
+# Endings of members that name a file, at any depth of the input and however they are spelled otherwise, and of those
+# that name the folder where paths begin. What they hold is judged, or the call is not one.
+_PATHS = ("path", "paths", "file", "files", "filename", "filenames", "notebook", "uri", "target", "destination")
+_FOLDERS = ("cwd", "workdir", "dir", "directory", "folder")
 
 _SHELLS = frozenset(("Bash", "bash", "shell", "run"))
 _PATCHING = frozenset(("apply_patch",))
@@ -79,10 +87,9 @@ def _asked(tool: str, given: dict[str, Any], root: str, state: str) -> dict[str,
     if tool in _PATCHING:
         return _patch(given, root, state)
     if tool in _WRITING:
-        named = [_path(given[member], member) for member in _WRITING[tool] if member in given]
-        if not named:
+        if not any(member in given for member in _WRITING[tool]):
             raise _bad(f"{tool} names no file", f"Give it as {_WRITING[tool][0]}.")
-        return {"needs": (WRITE,), "writes": _written(named, root, state)}
+        return _writing(list(_named(given, root)), root, state)
     return {"needs": (UNKNOWN,)}
 
 
@@ -97,11 +104,9 @@ def _shell(given: dict[str, Any], root: str) -> dict[str, Any]:
     else:
         raise _bad("its command is neither text nor a list of words")
     anything = {"needs": (RUN, WRITE), "opaque": True}
-    # `python -m` looks into the current folder first, where something else may bear the name.
-    planted = any(os.path.lexists(os.path.join(root, name)) for name in ("enforcer", "enforcer.py"))
-    own = own_call(words, module=not planted) if words else None
-    if own is None:
-        return {**anything, "mixed": mentions_own_call(command)}
+    own = own_call(words) if words else None
+    if own is None or _elsewhere(given, root):
+        return {**anything, "mixed": own is not None or mentions_own_call(command)}
     own = _without_root(own, root)
     if "--" not in own:
         return {"needs": (), "enforcer": own}
@@ -128,12 +133,43 @@ def _patch(given: dict[str, Any], root: str, state: str) -> dict[str, Any]:
         raise _bad("its patch is not one text")
     named = patched(texts[0])
     if named is None:
-        return {"needs": (WRITE,), "opaque": True}
-    return {"needs": (WRITE,), "writes": _written([_path(name, "patch") for name in named], root, state)}
+        return {"needs": (WRITE,), "unreadable": True}
+    return _writing([*(_path(name, "patch") for name in named), *_named(given, root)], root, state)
 
 
-def _written(named: list[str], root: str, state: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(place for path in named for place in places(path, root=root, state=state)))
+def _writing(named: list[str], root: str, state: str) -> dict[str, Any]:
+    told = {path: places(path, root=root, state=state) for path in named}
+    return {
+        "needs": (WRITE,),
+        "writes": tuple(dict.fromkeys(place for found in told.values() for place in found)),
+        "shared": tuple(dict.fromkeys(told[path][0] for path in told if shared(path, root=root))),
+    }
+
+
+def _named(given: Any, root: str) -> Iterator[str]:
+    """Every path in the input of a writing tool, whatever its member is called. Texts that are content hold none."""
+    if isinstance(given, list):
+        for each in given:
+            yield from _named(each, root)
+    elif isinstance(given, dict):
+        if _elsewhere(given, root):
+            raise _bad("its paths do not begin in the project's folder", "Name paths relative to the project.")
+        for member, value in given.items():
+            if _ends(member, _PATHS) and not isinstance(value, bool):
+                yield _path(value, member)
+            else:
+                yield from _named(value, root)
+
+
+def _elsewhere(given: dict[str, Any], root: str) -> bool:
+    """Whether the input names a folder to start from that is not the project's, or that cannot be read."""
+    named = [value for member, value in given.items() if _ends(member, _FOLDERS) and value not in (None, False, True)]
+    top = os.path.realpath(root)
+    return any(not isinstance(each, str) or os.path.realpath(os.path.join(top, each)) != top for each in named)
+
+
+def _ends(member: str, endings: tuple[str, ...]) -> bool:
+    return member.casefold().replace("_", "").replace("-", "").endswith(endings)
 
 
 # Reading -------------------------------------------------------------------------------------------------------------
@@ -162,7 +198,9 @@ def _name(call: dict[str, Any], member: str) -> str:
 
 def _path(value: Any, member: str) -> str:
     if not isinstance(value, str) or not value or len(value) > MAX_PATH or "\0" in value:
-        raise _bad(f"its {member} is not a path of at most {MAX_PATH} characters")
+        raise _bad(f"its {shown(member)} is not a path of at most {MAX_PATH} characters")
+    if "://" in value:
+        raise _bad(f"its {shown(member)} is an address, not a path")
     return value
 
 

@@ -2,11 +2,13 @@
 
 What is named and what is written may differ: by links, and by how a host takes `..` (by the text, or by the folders
 that are there). Every place that a path may lead to is named, so a judge that allows all of them allows the right one.
+Where a file has several names, none of them tells the others: such a file is only told to be shared.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 
 
 def places(path: str, *, root: str, state: str) -> tuple[str, ...]:
@@ -16,14 +18,35 @@ def places(path: str, *, root: str, state: str) -> tuple[str, ...]:
     below it is told as `state/…`. Separators are `/`.
     """
     found: dict[str, None] = {}
+    for variant in _variants(path, root):
+        # A tool may follow a link in the last place, or put a new file where the link was.
+        beside = os.path.join(os.path.realpath(os.path.dirname(variant)), os.path.basename(variant))
+        for place in (os.path.realpath(variant), os.path.normpath(beside)):
+            found |= dict.fromkeys(_told(place, root, state))
+    return tuple(found)
+
+
+def shared(path: str, *, root: str) -> bool:
+    """Whether writing to `path` may change a regular file that has further names (hard links)."""
+    return any(_names(place) > 1 for variant in _variants(path, root) for place in (variant, os.path.normpath(variant)))
+
+
+def _variants(path: str, root: str) -> tuple[str, ...]:
+    """What a host may take a path for, as absolute paths."""
+    found: dict[str, None] = {}
     for named in (path, os.path.expanduser(path)) if path.startswith("~") else (path,):
         joined = os.path.join(root, named)
-        for variant in (joined, os.path.normpath(joined)) if ".." in joined.split(os.sep) else (joined,):
-            # A tool may follow a link in the last place, or put a new file where the link was.
-            beside = os.path.join(os.path.realpath(os.path.dirname(variant)), os.path.basename(variant))
-            for place in (os.path.realpath(variant), os.path.normpath(beside)):
-                found |= dict.fromkeys(_told(place, root, state))
+        found |= dict.fromkeys((joined, os.path.normpath(joined)) if ".." in joined.split(os.sep) else (joined,))
     return tuple(found)
+
+
+def _names(place: str) -> int:
+    """How many names the regular file at a place has; 0 where none is there, or it cannot be looked at."""
+    try:
+        status = os.stat(place)
+    except (OSError, ValueError):
+        return 0
+    return status.st_nlink if stat.S_ISREG(status.st_mode) else 0
 
 
 def _told(place: str, root: str, state: str) -> tuple[str, ...]:
@@ -43,38 +66,3 @@ def _real_but_for_the_last(path: str) -> str:
 
 def _joined(name: str, rest: str) -> str:
     return "/".join(part for part in (name, rest.replace(os.sep, "/")) if part) or "."
-
-
-# Patches -------------------------------------------------------------------------------------------------------------
-
-_HEADERS = ("*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: ", "*** Rename to: ")
-_GIT_HEADERS = ("rename from ", "rename to ", "copy from ", "copy to ")
-
-
-def patched(patch: str) -> tuple[str, ...] | None:
-    """The files that a patch names, in either of the usual forms; None where it names none, or one in quotes."""
-    names: dict[str, None] = {}
-    for line in patch.splitlines():
-        name = _named(line)
-        if name == "" or name.startswith('"'):
-            return None
-        if name != _NOTHING:
-            names[name] = None
-    return tuple(names) or None
-
-
-_NOTHING = "/dev/null"
-
-
-def _named(line: str) -> str:
-    """The file that a line of a patch names; `/dev/null` where it names none."""
-    for header in (*_HEADERS, *_GIT_HEADERS):
-        if line.startswith(header):
-            return line[len(header) :].strip()
-    if line.startswith("diff --git "):
-        # It names two files without saying where the first one ends; the lines below it name them again.
-        return _NOTHING
-    if not line.startswith(("--- ", "+++ ")):
-        return _NOTHING
-    name = line[4:].partition("\t")[0].strip()
-    return name[2:] if name.startswith(("a/", "b/")) else name

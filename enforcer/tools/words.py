@@ -62,13 +62,12 @@ def read_words(command: str) -> tuple[str, ...] | None:
     return None if words and _is_assignment(words[0]) else tuple(words)
 
 
-def own_call(words: tuple[str, ...], *, module: bool = True) -> tuple[str, ...] | None:
-    """What follows `enforcer`, or with `module` also `python -m enforcer`; None where the words call something else."""
-    if words[:1] == ("enforcer",):
-        return words[1:]
-    if module and words[:1] in (("python",), ("python3",)) and words[1:3] == ("-m", "enforcer"):
-        return words[3:]
-    return None
+def own_call(words: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What follows the bare word `enforcer`; None where the words call something else.
+
+    `python -m enforcer` is something else: it runs what the working folder holds under the names that are imported.
+    """
+    return words[1:] if words[:1] == ("enforcer",) else None
 
 
 def mentions_own_call(command: str) -> bool:
@@ -87,9 +86,17 @@ def _calls(words: list[str]) -> bool:
     if not words:
         return False
     program = words[0].rpartition("/")[2]
-    if program.startswith("python") and "-m" in words:
-        return words[words.index("-m") + 1 :][:1] == ["enforcer"]
-    return program == "enforcer"
+    return program == "enforcer" or (program.startswith("python") and _module(words[1:]) == "enforcer")
+
+
+def _module(words: list[str]) -> str:
+    """The package whose module Python is told to run: `-m x`, `-mx`, `-Im x`, `-I -m x.y`; empty where it is not."""
+    for at, word in enumerate(words):
+        flags, given, attached = word.partition("m")
+        if given and flags.startswith("-") and (flags[1:] or "I").isalpha():
+            module = attached or "".join(words[at + 1 : at + 2])
+            return module.partition(".")[0]
+    return ""
 
 
 def _is_assignment(word: str) -> bool:

@@ -87,6 +87,8 @@ def coalesces(state: TaskState, event: Event, now: int) -> bool:
         and streak.count >= COALESCE_FROM - 1
         # After a clock that was set back, an entry more is better than silence until it has caught up.
         and 0 <= now - streak.ts < COALESCE_US
+        # What no tool may ever do is never one more of the same.
+        and not getattr(event, "forbidden", False)
         # A claim has to stand on the ledger, or nobody would hold the task.
         and getattr(event, "lease", None) is None
     )

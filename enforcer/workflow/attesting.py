@@ -12,7 +12,7 @@ from enforcer.workflow.events import Refusal
 from enforcer.workflow.evolve import PHASE_PARTS, STATIC_PARTS, baseline_name
 from enforcer.workflow.leasing import lease_stage
 from enforcer.workflow.process import ENFORCE, OBSERVE, OFF
-from enforcer.workflow.state import principal
+from enforcer.workflow.state import is_among, principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +29,25 @@ PARTS = (*STABLE_PARTS, "volatile")
 
 
 def drift(parts: Mapping[str, str], who: str, phase: str, state: TaskState, process: Process) -> tuple[str, ...]:
-    """The parts that differ from what the process pins or else the principal's baseline holds."""
+    """The parts that differ from what the process pins or else the principal's baseline holds.
+
+    A part that is left out differs as well: otherwise what was changed would only have to be kept back.
+    """
     differing = []
     for part in STABLE_PARTS:
         expected = process.pins.get(part) or state.baselines.get(baseline_name(who, phase, part))
-        if part in parts and expected is not None and parts[part] != expected:
+        if expected is not None and parts.get(part) != expected:
             differing.append(part)
     return tuple(differing)
+
+
+def kept_back(parts: Mapping[str, str], who: str, phase: str, state: TaskState) -> tuple[str, ...]:
+    """The parts that the principal has a baseline for, and that are not among `parts`."""
+    return tuple(
+        part
+        for part in STABLE_PARTS
+        if part not in parts and state.baselines.get(baseline_name(who, phase, part)) is not None
+    )
 
 
 def attest(state: TaskState, command: Attest, facts: Facts, process: Process) -> Decision:
@@ -45,7 +57,7 @@ def attest(state: TaskState, command: Attest, facts: Facts, process: Process) ->
     who, phase = principal(facts.actor), process.phase(state.phase)
     differing = drift(command.parts, who, state.phase, state, process) if phase.drift != OFF else ()
     if differing and phase.drift == ENFORCE:
-        refusals = _drifted(differing, state.phase, process)
+        refusals = _drifted(differing, command.parts, state.phase, process)
         # What was presented goes on the record with the refusal, and `advance` judges it.
         return refuse(state, command, facts, ATTESTATION, refusals, claim).replace(attested=dict(command.parts))
     return events.PromptAttested(
@@ -63,8 +75,9 @@ def attest(state: TaskState, command: Attest, facts: Facts, process: Process) ->
 
 
 def attestation_stage(state: TaskState, phase: Phase, facts: Facts, process: Process) -> tuple[Refusal, ...]:
-    """What is wrong with the holder's attestation of this attempt; asked once a task has attested at all."""
-    if phase.drift == OFF or not state.attestations:
+    """What is wrong with the holder's attestation of this attempt; asked where the process pins a part of the prompt,
+    else once a task has attested at all."""
+    if phase.drift == OFF or not (state.attestations or process.pins):
         return ()
     who = principal(facts.actor)
     last = state.attestations.get(f"{who}/{state.phase}")
@@ -73,13 +86,13 @@ def attestation_stage(state: TaskState, phase: Phase, facts: Facts, process: Pro
             return ()
         message = f"{who} has not attested its prompt in this attempt of {state.phase}."
         return (Refusal("attestation_missing", message, state.phase, fix="enforcer attest TASK --prompt FILE"),)
-    return _drifted(drift(last.parts, who, state.phase, state, process), state.phase, process)
+    return _drifted(drift(last.parts, who, state.phase, state, process), last.parts, state.phase, process)
 
 
 def accept_baseline(state: TaskState, command: AcceptBaseline, facts: Facts, process: Process) -> Decision:
     who = command.principal or _presenter(state, command.phase, facts)
     approver = principal(command.approver)
-    if approver == who or (state.lease and approver == principal(state.lease.holder)):
+    if is_among(approver, (who, *((state.lease.holder,) if state.lease else ()))):
         message = f"{approver} cannot accept a change of its own prompt."
         raise RequestError("approver_is_holder", message, fix="Let somebody else approve it.")
     last = state.attestations.get(f"{who}/{command.phase}")
@@ -91,7 +104,8 @@ def accept_baseline(state: TaskState, command: AcceptBaseline, facts: Facts, pro
         for part in STABLE_PARTS
         if part in last.parts and state.baselines.get(baseline_name(who, command.phase, part)) != last.parts[part]
     }
-    if not changed:
+    dropped = kept_back(last.parts, who, command.phase, state)
+    if not changed and not dropped:
         return None
     return events.BaselineAccepted(
         **common(facts),
@@ -100,6 +114,7 @@ def accept_baseline(state: TaskState, command: AcceptBaseline, facts: Facts, pro
         parts=changed,
         reason=command.reason,
         approver=command.approver,
+        dropped=dropped,
     )
 
 
@@ -115,12 +130,17 @@ def _presenter(state: TaskState, phase: str, facts: Facts) -> str:
     return presenters[0]
 
 
-def _drifted(parts: tuple[str, ...], phase: str, process: Process) -> tuple[Refusal, ...]:
-    return tuple(_one_drifted(part, phase, pinned=part in process.pins) for part in parts)
+def _drifted(differing: tuple[str, ...], parts: Mapping[str, str], phase: str, process: Process) -> tuple[Refusal, ...]:
+    return tuple(_one_drifted(part, phase, pinned=part in process.pins, presented=part in parts) for part in differing)
 
 
-def _one_drifted(part: str, phase: str, *, pinned: bool) -> Refusal:
-    if pinned:
+def _one_drifted(part: str, phase: str, *, pinned: bool, presented: bool) -> Refusal:
+    if not presented:
+        message = f"The {part} of the prompt was not presented, and it has a {'pin' if pinned else 'baseline'}."
+        fix = f"Attest it with all the rest: enforcer attest TASK --{part} FILE …"
+        if not pinned:
+            fix += f" Or have that accepted: enforcer baseline accept TASK {phase} --reason … --approver …"
+    elif pinned:
         message = f"The {part} of the prompt is not the one that the process pins."
         fix = "Restore it, or change the pin and move the task: enforcer process adopt TASK --reason … --approver …"
     else:

@@ -5,6 +5,7 @@ The canonical form of a command (`request`) decides whether two calls with one i
 
 from __future__ import annotations
 
+from enforcer.workflow.events import AUTHORING
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -25,8 +26,9 @@ class Command(Record):
 
 class Open(Command, kw_only=True):
     """Open a task. `process` is the name or path that was asked for, `digest` and `base` what they stood for now.
+    `phase` is the first phase of the process, `authoring` those whose holders are authors.
 
-    `digest` and `base` are left out of the request: opening again in the same words is the same request, though the
+    What was looked up is left out of the request: opening again in the same words is the same request, though the
     process file or the branch has moved on since.
     """
 
@@ -37,6 +39,7 @@ class Open(Command, kw_only=True):
     title: str = ""
     revision: str = ""
     base: str = ""
+    authoring: tuple[str, ...] = AUTHORING
 
     def request(self) -> dict[str, Any]:
         return {"command": self.name, "process": self.process, "title": self.title, "revision": self.revision}
@@ -92,7 +95,7 @@ class AcceptBaseline(Command):
 
 
 class AdoptProcess(Command):
-    """Move the task to another stored process. `phases` are those of the new one, in order."""
+    """Move the task to another stored process. `phases` and `authoring` are those of the new one, in order."""
 
     name: ClassVar[str] = "process adopt"
     process: str
@@ -102,6 +105,7 @@ class AdoptProcess(Command):
     phases: tuple[str, ...] = ()
     difference: tuple[str, ...] = ()
     weakenings: tuple[str, ...] = ()
+    authoring: tuple[str, ...] = AUTHORING
 
     def request(self) -> dict[str, Any]:
         return {"command": self.name, "process": self.process, "reason": self.reason, "approver": self.approver}
@@ -129,7 +133,8 @@ class UseTool(Command, kw_only=True):
     `needs` are the capabilities it would use. `writes` are the paths it would write: below the project relative to
     it, elsewhere absolute, links resolved. `protected` are further paths that no tool may write (process files, the
     user's key folder). `opaque`: what it writes cannot be told. `enforcer` holds the words of a call of `enforcer`
-    that was read in full; `mixed`: a shell command calls `enforcer` in a way that cannot be read.
+    that was read in full; `mixed`: a shell command calls `enforcer` in a way that cannot be read. `shared` are those of
+    `writes` that lead to a file with another name as well; `unreadable`: a patch does not say plainly what it writes.
     """
 
     name: ClassVar[str] = "guard"
@@ -140,6 +145,8 @@ class UseTool(Command, kw_only=True):
     enforcer: tuple[str, ...] = ()
     mixed: bool = False
     opaque: bool = False
+    shared: tuple[str, ...] = ()
+    unreadable: bool = False
     persona: str = ""
     call: str = ""
     session: str = ""

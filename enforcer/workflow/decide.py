@@ -52,9 +52,9 @@ from enforcer.workflow.commands import (
     UseTool,
 )
 from enforcer.workflow.events import Refusal
-from enforcer.workflow.guard import LISTED, judge, shown
+from enforcer.workflow.guard import LISTED, forbidden, judge, shown
 from enforcer.workflow.process import ENFORCE
-from enforcer.workflow.state import OPEN, principal
+from enforcer.workflow.state import OPEN, is_among, principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def _open(state: TaskState | None, command: Open, facts: Facts) -> Decision:
         phase=command.phase,
         attempt_id=facts.fresh_id,
         base=command.base,
+        authoring=command.authoring,
     )
 
 
@@ -256,7 +257,7 @@ def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Proce
         message = f"The new process does not begin with {', '.join(walked)}, which the task has been through."
         raise RequestError("process_unfit", message, fix="Keep these phases, or open a new task under the new process.")
     approver = principal(command.approver)
-    if approver in (principal(facts.actor), principal(state.lease.holder) if state.lease else ""):
+    if is_among(approver, (facts.actor, *((state.lease.holder,) if state.lease else ()))):
         message = f"{approver} cannot approve its own change of process."
         raise RequestError("approver_is_holder", message, fix="Let somebody else approve it.")
     return events.ProcessAdopted(
@@ -268,6 +269,7 @@ def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Proce
         approver=command.approver,
         difference=command.difference,
         weakenings=command.weakenings,
+        authoring=command.authoring,
     )
 
 
@@ -284,6 +286,7 @@ def _use_tool(state: TaskState, command: UseTool, facts: Facts, process: Process
         paths=tuple(shown(path) for path in command.writes[:LISTED]),
         call=command.call,
         session=command.session,
+        forbidden=forbidden(command, state),
     )
     return refused.replace(escalation=escalation(state, refused))
 

@@ -45,6 +45,7 @@ def difference(old: Process, new: Process) -> tuple[tuple[str, ...], tuple[str, 
     if old.self_review != new.self_review:
         found.add(f"self_review: {_said(old.self_review)} → {_said(new.self_review)}", weaker=new.self_review)
     _phases(old, new, found)
+    _authoring(old, new, found)
     for phase in old.phases:
         if new.has(phase.name):
             _phase(old, new, phase, new.phase(phase.name), found)
@@ -66,6 +67,15 @@ def _phases(old: Process, new: Process, found: _Found) -> None:
     order = [name for name in new.order if old.has(name)]
     if kept != order:
         found.add(f"phases: another order, {', '.join(order)}", weaker=True)
+
+
+def _authoring(old: Process, new: Process, found: _Found) -> None:
+    for name in old.authoring:
+        if name not in new.authoring:
+            found.add(f"{name}: who holds the task in it is no author any more", weaker=True)
+    for name in new.authoring:
+        if name not in old.authoring:
+            found.add(f"{name}: who holds the task in it is an author")
 
 
 def _phase(old: Process, new: Process, before: Phase, after: Phase, found: _Found) -> None:

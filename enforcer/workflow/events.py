@@ -20,6 +20,8 @@ PREFIX = "dev.enforcer."
 
 REFUSAL_LIMIT = 50  # More reasons than this go into an object, so that a line keeps its bound.
 
+AUTHORING = ("IMPLEMENT",)  # The phases whose holders are authors, where an event names none.
+
 
 class Refusal(Record):
     """One reason for a "no". `code` is stable; `fix` says what to do next."""
@@ -51,7 +53,10 @@ class Accepted(Record):
 
 
 class Sealed(Record):
-    """Lines of one guard session: how many stand between the byte offsets `start` and `end`, and their SHA-256."""
+    """Lines of one file beside the ledger: the byte offsets `start` and `end`, how many stand there, and their SHA-256.
+
+    `session` is the file's name: of a guard session, or of a task's refusals.
+    """
 
     session: str
     count: int
@@ -61,15 +66,22 @@ class Sealed(Record):
 
 
 class Notes(Record, kw_only=True):
-    """What else became known when the entry was written, none of it asked for by the command."""
+    """What else became known when the entry was written, none of it asked for by the command.
+
+    `refusals` seals the refusals that `coalesced` counts; whatever else stands among them is sealed and not counted.
+    `margin_lost` names files beside the ledger (`guard/…`, `refusals/…`) that are shorter than what was sealed of
+    them: they are sealed anew from their beginning.
+    """
 
     coalesced: int = 0
     guard: tuple[Sealed, ...] = ()
     stalled_minutes: int = 0
     clock_back_us: int = 0
     cache_rejected: str = ""
+    refusals: Sealed | None = None
+    margin_lost: tuple[str, ...] = ()
 
-    nested: ClassVar[Nested] = {"guard": Sealed}
+    nested: ClassVar[Nested] = {"guard": Sealed, "refusals": Sealed}
 
 
 class Event(Record, kw_only=True):
@@ -93,6 +105,8 @@ class LedgerCreated(Event, kw_only=True):
 
 
 class TaskOpened(Event, kw_only=True):
+    """`authoring` names the phases of the process whose holders are authors."""
+
     type: ClassVar[str] = "task.opened"
     title: str
     process: str
@@ -100,6 +114,7 @@ class TaskOpened(Event, kw_only=True):
     phase: str
     attempt_id: str
     base: str = ""
+    authoring: tuple[str, ...] = AUTHORING
 
 
 class WorkEvent(Event, kw_only=True):
@@ -166,7 +181,7 @@ class CommandRefused(WorkEvent, kw_only=True):
 
 
 class ToolRefused(Event, kw_only=True):
-    """A tool call that the guard denied."""
+    """A tool call that the guard denied. `forbidden`: some of it is for no guarded tool, in whatever phase."""
 
     type: ClassVar[str] = "tool.refused"
     nested: ClassVar[Nested] = {**Event.nested, "refusals": Refusal}
@@ -178,6 +193,7 @@ class ToolRefused(Event, kw_only=True):
     call: str = ""
     session: str = ""
     escalation: tuple[str, ...] = ()
+    forbidden: bool = False
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
@@ -219,15 +235,20 @@ class PromptAttested(WorkEvent, kw_only=True):
 
 
 class BaselineAccepted(Event, kw_only=True):
+    """`parts` became baselines; `dropped` had one and were not among what was presented, so they have none any more."""
+
     type: ClassVar[str] = "baseline.accepted"
     phase: str
     principal: str
     parts: Mapping[str, str]
     reason: str
     approver: str
+    dropped: tuple[str, ...] = ()
 
 
 class ProcessAdopted(Event, kw_only=True):
+    """The task moved from the process `previous` to `digest`; `authoring` as at the opening."""
+
     type: ClassVar[str] = "process.adopted"
     process: str
     digest: str
@@ -236,6 +257,7 @@ class ProcessAdopted(Event, kw_only=True):
     approver: str
     difference: tuple[str, ...] = ()
     weakenings: tuple[str, ...] = ()
+    authoring: tuple[str, ...] = AUTHORING
 
 
 class EvidenceRestored(Event, kw_only=True):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from enforcer.workflow import events
 from enforcer.workflow.state import (
     ABANDONED,
@@ -84,6 +86,7 @@ def _opened(event: events.TaskOpened, place: Place) -> TaskState:
         attempt_id=event.attempt_id,
         opened=event.request,
         attempts={event.phase: 1},
+        authoring=event.authoring,
         keys={} if place.key.startswith(GENERATED_KEY) else {place.key: _receipt(event, place)},
         opened_seq=place.seq,
         opened_ts=place.ts,
@@ -100,15 +103,12 @@ def _receipt(event: events.Event, place: Place) -> Receipt:
 
 
 def _claimed(state: TaskState, holder: str, token: int) -> dict[str, Any]:
-    changes: dict[str, Any] = {"lease": Lease(holder, token), "token": token}
-    if state.phase == "IMPLEMENT":
-        changes |= _implementer(state, holder)
-    return changes
+    return {"lease": Lease(holder, token), "token": token, "held": _held(state.held, state.phase, holder)}
 
 
-def _implementer(state: TaskState, holder: str) -> dict[str, Any]:
-    who = principal(holder)
-    return {} if who in state.implementers else {"implementers": (*state.implementers, who)}
+def _held(held: Mapping[str, tuple[str, ...]], phase: str, holder: str) -> Mapping[str, tuple[str, ...]]:
+    who, before = principal(holder), held.get(phase, ())
+    return held if who in before else {**held, phase: (*before, who)}
 
 
 def _advanced(state: TaskState, event: events.PhaseAdvanced, place: Place) -> dict[str, Any]:
@@ -128,15 +128,15 @@ def _advanced(state: TaskState, event: events.PhaseAdvanced, place: Place) -> di
 
 
 def _entered(state: TaskState, phase: str, attempt_id: str, claim: events.Claim | None) -> dict[str, Any]:
-    changes: dict[str, Any] = {
+    holder = claim.holder if claim else state.lease.holder if state.lease else ""
+    # Who takes the lease with the entry that leaves a phase has held it in both.
+    held = _held(state.held, state.phase, claim.holder) if claim else state.held
+    return {
         "phase": phase,
         "attempt_id": attempt_id,
         "attempts": {**state.attempts, phase: state.attempts.get(phase, 0) + 1},
+        "held": _held(held, phase, holder) if holder else held,
     }
-    holder = claim.holder if claim else state.lease.holder if state.lease else ""
-    if phase == "IMPLEMENT" and holder:
-        changes |= _implementer(state, holder)
-    return changes
 
 
 def _backtracked(state: TaskState, event: events.PhaseBacktracked, place: Place) -> dict[str, Any]:
@@ -194,11 +194,13 @@ def _tool_refused(state: TaskState, event: events.ToolRefused, place: Place) -> 
 
 def _baseline(state: TaskState, event: events.BaselineAccepted, place: Place) -> dict[str, Any]:
     accepted = {baseline_name(event.principal, event.phase, part): digest for part, digest in event.parts.items()}
-    return {"baselines": {**state.baselines, **accepted}}
+    dropped = {baseline_name(event.principal, event.phase, part) for part in event.dropped}
+    kept = {name: digest for name, digest in state.baselines.items() if name not in dropped}
+    return {"baselines": {**kept, **accepted}}
 
 
 def _adopted(state: TaskState, event: events.ProcessAdopted, place: Place) -> dict[str, Any]:
-    return {"process": event.process, "digest": event.digest}
+    return {"process": event.process, "digest": event.digest, "authoring": event.authoring}
 
 
 def _streaks(state: TaskState, event: events.Event, place: Place) -> dict[str, Any]:
@@ -211,9 +213,22 @@ def _streaks(state: TaskState, event: events.Event, place: Place) -> dict[str, A
 
 
 def signature(event: events.Event, phase: str) -> str:
-    """What makes two refusals of one actor identical: command, phase and set of codes."""
-    command = event.command if isinstance(event, events.CommandRefused) else "guard"
-    return f"{command}|{phase}|{','.join(sorted({one.code for one in event.refused}))}"
+    """What makes two refusals of one actor identical: command, phase and set of codes.
+
+    The command of a denial is the tool call: the tool, what it needs and what it writes.
+    """
+    codes = ",".join(sorted({one.code for one in event.refused}))
+    if isinstance(event, events.CommandRefused):
+        return f"{event.command}{' ' if event.to else ''}{event.to}|{phase}|{codes}"
+    return f"guard {_call_digest(event)}|{phase}|{codes}"
+
+
+def _call_digest(event: events.Event) -> str:
+    """Names a tool call briefly. Names and paths hold no line break: the guard escapes what cannot be printed."""
+    if not isinstance(event, events.ToolRefused):
+        return ""
+    words = (event.tool, *sorted(set(event.capabilities)), "", *sorted(set(event.paths)))
+    return sha256("\n".join(words).encode()).hexdigest()[:32]
 
 
 def codes_in_a_row(before: Streak | None, event: events.Event) -> dict[str, int]:
@@ -229,8 +244,13 @@ def _lengthened(before: Streak | None, event: events.Event, phase: str, place: P
 
 
 def _noted(state: TaskState, notes: events.Notes) -> dict[str, Any]:
-    sealed = {one.session: one.end for one in notes.guard}
-    return {"coalesced": state.coalesced + notes.coalesced, "guarded": {**state.guarded, **sealed}}
+    kept = {name: end for name, end in state.guarded.items() if f"guard/{name}" not in notes.margin_lost}
+    refused_to = 0 if f"refusals/{state.task}.jsonl" in notes.margin_lost else state.refused_to
+    return {
+        "coalesced": state.coalesced + notes.coalesced,
+        "refused_to": notes.refusals.end if notes.refusals is not None else refused_to,
+        "guarded": {**kept, **{one.session: one.end for one in notes.guard}},
+    }
 
 
 _APPLY: dict[type[events.Event], Callable[[TaskState, Any, Place], dict[str, Any]]] = {

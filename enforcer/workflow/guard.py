@@ -31,8 +31,11 @@ SHOWN = 200  # Characters of a path or name that are shown.
 def judge(call: UseTool, state: TaskState, process: Process) -> tuple[Refusal, ...]:
     """Every reason, up to a limit, why the call may not be made now; none where it may."""
     reasons = _invocation(call, state)
+    reasons += [_unreadable(call, state)] if call.unreadable else []
+    reasons += [_shared(path, state) for path in call.shared]
     reasons += [_protected(path, state) for path in call.writes if _is_protected(path, call, state)]
-    own_evidence = not call.opaque and bool(call.writes) and all(is_own_evidence(path, state) for path in call.writes)
+    told = bool(call.writes) and not (call.opaque or call.unreadable or call.shared)
+    own_evidence = told and all(is_own_evidence(path, state) for path in call.writes)
     if own_evidence and state.status == OPEN:
         needs = [need for need in call.needs if need != WRITE]
     else:
@@ -40,6 +43,11 @@ def judge(call: UseTool, state: TaskState, process: Process) -> tuple[Refusal, .
     allowed = allowed_now(call.persona, state, process)
     reasons += [_missing(need, call, state, process) for need in dict.fromkeys(needs) if need not in allowed]
     return tuple(reasons[:LISTED])
+
+
+def forbidden(call: UseTool, state: TaskState) -> bool:
+    """Whether some of the call is for no guarded tool, in whatever phase: each such attempt is worth an entry."""
+    return bool(_invocation(call, state)) or any(_is_protected(path, call, state) for path in call.writes)
 
 
 def allowed_now(persona: str, state: TaskState, process: Process) -> tuple[str, ...]:
@@ -80,15 +88,15 @@ def _below(path: str, folder: str) -> bool:
 
 def _invocation(call: UseTool, state: TaskState) -> list[Refusal]:
     if call.mixed:
-        message = "`enforcer` is called together with other commands, or in words that the guard does not read."
-        fix = "Call it on its own, in plain words: enforcer status TASK"
+        message = "`enforcer` is called with other commands, as a module, or in words that the guard does not read."
+        fix = "Call it on its own, by its bare name and in plain words: enforcer status TASK"
         return [Refusal(CODE, message, state.phase, fix=fix)]
     if not call.enforcer or invocation.allowed(call.enforcer):
         return []
     command = shown(invocation.command_of(call.enforcer))
     message = f"This call of `enforcer{' ' if command else ''}{command}` is not for a guarded tool."
     if command in invocation.ALLOWED:
-        fix = "Leave out options that are not a worker's: --root, --actor, --force."
+        fix = "Leave out options that are not a worker's: --root, --actor, --force, --process, and --base of open."
     else:
         fix = "A person runs it, in a terminal of their own."
     return [Refusal(CODE, message, state.phase, fix=fix)]
@@ -98,6 +106,17 @@ def _protected(path: str, state: TaskState) -> Refusal:
     folder = f"state/evidence/{state.task}/{state.phase.lower()}/"
     fix = f"Evidence of this phase goes below {folder}; the rest is changed by people, outside guarded tools."
     return Refusal(CODE, f"No guarded tool writes {shown(path)}.", state.phase, shown(path), fix)
+
+
+def _shared(path: str, state: TaskState) -> Refusal:
+    message = f"{shown(path)} is one file under several names, and writing it changes what the others hold."
+    fix = "Put a copy in its place that has no other name, then write that; or write a new file."
+    return Refusal(CODE, message, state.phase, shown(path), fix)
+
+
+def _unreadable(call: UseTool, state: TaskState) -> Refusal:
+    message = f"The patch given to {shown(call.tool)} does not say plainly which files it writes."
+    return Refusal(CODE, message, state.phase, fix="Write it as a plain unified diff, or use the edit tool.")
 
 
 def _missing(need: str, call: UseTool, state: TaskState, process: Process) -> Refusal:

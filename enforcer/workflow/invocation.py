@@ -2,7 +2,8 @@
 
 Everything else that the command can do is a person's decision, made outside of guarded tools. The table lists what may
 be said, word for word: an option that is not in it, such as `--actor` (to act as somebody else), `--root` (to act in
-another project) or `--force`, makes the call one that is not allowed, and so does a command that a later release adds.
+another project), `--process` and `--base` of `open` (to choose what one is judged by) or `--force`, makes the call one
+that is not allowed, and so does a command that a later release adds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _PROMPT = ("--prompt=", "--header=", "--role=", "--tools=", "--model=", "--perso
 # Command → its options; those that end in "=" take a value.
 ALLOWED: dict[str, tuple[str, ...]] = {
     # What moves the worker's own task.
-    "open": ("--process=", "--title=", "--base=", "--key="),
+    "open": ("--title=", "--key="),
     "scaffold": (),
     "advance": ("--to=", "--dry-run", "--key="),
     "backtrack": ("--to=", "--reason=", "--key="),
@@ -45,8 +46,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "doctor": (),
 }
 
-# Options that take a value as well, and that no call may have: they let it act elsewhere, or as somebody else.
-FOREIGN = ("--root=", "--actor=")
+# Options that take a value as well, and that no call may have: they let it act elsewhere, as somebody else, or under
+# rules of its own choice.
+FOREIGN = ("--root=", "--actor=", "--process=")
 
 GROUPS = frozenset(name.partition(" ")[0] for name in ALLOWED if " " in name)
 

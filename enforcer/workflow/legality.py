@@ -17,11 +17,11 @@ from enforcer.workflow.answering import (
     coalesces,
     escalation,
 )
-from enforcer.workflow.attesting import PARTS, STABLE_PARTS, attestation_stage, drift
+from enforcer.workflow.attesting import PARTS, STABLE_PARTS, attestation_stage, drift, kept_back
 from enforcer.workflow.evolve import baseline_name
 from enforcer.workflow.facts import Facts
-from enforcer.workflow.process import ENFORCE, OBSERVED, OFF
-from enforcer.workflow.state import OPEN, principal
+from enforcer.workflow.process import ENFORCE, OBSERVED, OFF, REVIEWER
+from enforcer.workflow.state import OPEN, is_among, principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def legality(
         yield from _attempt(event.attempt_id, attempts)
         if process is not None and process.order[:1] != (event.phase,):
             yield f"the task opens in {event.phase}, and the process does not begin with it"
+        if process is not None:
+            yield from _authoring(event.authoring, process)
     if state is None or isinstance(event, events.TaskOpened | events.LedgerCreated):
         return
     yield from _notes(state, event)
@@ -76,11 +78,18 @@ def legality(
         yield f"the task stands in {state.phase}, which its process does not have"
 
 
-def adoption(state: TaskState, process: Process, adopted: Process) -> Iterator[str]:
+def adoption(state: TaskState, event: events.ProcessAdopted, process: Process, adopted: Process) -> Iterator[str]:
     """Why `adopted` could not take the place of `process`: it keeps the phases that the task has been through."""
+    yield from _authoring(event.authoring, adopted)
     walked = process.order[: process.index(state.phase) + 1] if process.has(state.phase) else (state.phase,)
     if adopted.order[: len(walked)] != walked:
         yield f"the process adopted does not begin with {', '.join(walked)}, which the task has been through"
+
+
+def _authoring(told: tuple[str, ...], process: Process) -> Iterator[str]:
+    """Authors are those that the process says, whoever wrote the entry. A phase that it does not have counts nobody."""
+    if {name for name in told if process.has(name)} != set(process.authoring):
+        yield f"it has authors in {_listed(told)}, and the process has them in {_listed(process.authoring)}"
 
 
 # What every event carries --------------------------------------------------------------------------------------------
@@ -95,16 +104,31 @@ def _attempt(attempt_id: str, attempts: Container[str]) -> Iterator[str]:
 
 def _notes(state: TaskState, event: Event) -> Iterator[str]:
     """Seals continue where the last ones ended: no line beside the ledger is left out or counted twice."""
-    if event.notes is None:
+    notes = event.notes
+    if notes is None:
         return
-    if event.notes.coalesced < 0:
+    if notes.coalesced < 0:
         yield "it takes back refusals that were counted before"
-    for seal in event.notes.guard:
-        start = state.guarded.get(seal.session, 0)
+    ends = {f"guard/{name}": end for name, end in state.guarded.items()}
+    ends[f"refusals/{state.task}.jsonl"] = state.refused_to
+    seals = {f"guard/{seal.session}": seal for seal in notes.guard}
+    if len(seals) != len(notes.guard):
+        yield "it seals a session twice"
+    if notes.refusals is not None:
+        seals[f"refusals/{notes.refusals.session}"] = notes.refusals
+        if notes.refusals.session != f"{state.task}.jsonl":
+            yield "it seals the refusals of another task"
+        if notes.refusals.count != notes.coalesced:
+            yield f"it counts {notes.coalesced} refusals, and seals {notes.refusals.count}"
+    for name, seal in seals.items():
+        start = 0 if name in notes.margin_lost else ends.get(name, 0)
         if seal.start != start:
-            yield f"it seals {seal.session} from byte {seal.start} on, and {start} was next"
-        if seal.end <= seal.start or seal.count < 1:
-            yield f"it seals nothing of {seal.session}"
+            yield f"it seals {name} from byte {seal.start} on, and {start} was next"
+        if seal.end <= seal.start or (seal.count < 1 and seal is not notes.refusals):
+            yield f"it seals nothing of {name}"
+    for name in notes.margin_lost:
+        if not ends.get(name):
+            yield f"it misses {name[:80]!a}, of which nothing was sealed"
 
 
 def _claim(state: TaskState, event: Event) -> Iterator[str]:
@@ -190,12 +214,14 @@ def _attested(state: TaskState, event: events.PromptAttested) -> Iterator[str]:
 
 def _baseline_accepted(state: TaskState, event: events.BaselineAccepted) -> Iterator[str]:
     approver = principal(event.approver)
-    if approver == event.principal or (state.lease is not None and approver == principal(state.lease.holder)):
+    if is_among(approver, (event.principal, *((state.lease.holder,) if state.lease is not None else ()))):
         yield f"{approver} accepts a change of its own prompt"
     last = state.attestations.get(f"{event.principal}/{event.phase}")
     shown = last.parts if last is not None else {}
+    if set(event.dropped) != set(kept_back(shown, event.principal, event.phase, state)):
+        yield f"it drops {_listed(event.dropped)}, which is not what {event.principal} kept back"
     if (
-        not event.parts
+        not (event.parts or event.dropped)
         or "volatile" in event.parts
         or any(shown.get(part) != event.parts[part] for part in event.parts)
     ):
@@ -208,8 +234,8 @@ def _adopted(state: TaskState, event: events.ProcessAdopted) -> Iterator[str]:
         yield "it replaces a process that was not in force"
     if event.digest == event.previous:
         yield "it replaces a process by itself"
-    holder = principal(state.lease.holder) if state.lease is not None else ""
-    if principal(event.approver) in (principal(event.actor), holder):
+    holders = (state.lease.holder,) if state.lease is not None else ()
+    if not event.approver or is_among(event.approver, (event.actor, *holders)):
         yield f"{event.approver or 'nobody'} approves a change of its own process"
     yield from _reason(event.reason)
 
@@ -272,7 +298,7 @@ def _judged(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process
             continue
         if rule.kind == "observed" and given[rule.artifact].origin != OBSERVED:
             yield f"{rule.artifact} was claimed where an observation is required"
-        if rule.kind == "reviewer" and not process.self_review and principal(event.actor) in state.implementers:
+        if rule.kind == REVIEWER and not process.self_review and is_among(event.actor, state.implementers):
             yield f"{event.actor} reviews its own work"
 
 

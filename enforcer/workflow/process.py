@@ -6,6 +6,7 @@ the stored form (`pack`, canonical JSON) is the one that governs the task from t
 
 from __future__ import annotations
 
+from enforcer.workflow.events import AUTHORING
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -20,6 +21,8 @@ CLAIMED, OBSERVED = "claimed", "observed"
 
 READ, WRITE, RUN, COMMIT, PUSH, NETWORK, DEPLOY = "read", "write", "run", "commit", "push", "network", "deploy"
 CAPABILITIES = (READ, WRITE, RUN, COMMIT, PUSH, NETWORK, DEPLOY)
+
+REVIEWER = "reviewer"  # The kind of rule that keeps authors from reviewing.
 
 MARKDOWN, JSON, TEXT, DIFF = "markdown", "json", "text", "diff"
 FORMATS = (MARKDOWN, JSON, TEXT, DIFF)
@@ -53,13 +56,18 @@ class Artifact(Record):
 
 
 class Phase(Record):
-    """One step. `drift` is the mode of prompt drift in it; `tools` are capabilities beyond reading."""
+    """One step.
+
+    `drift` is the mode of prompt drift in it; `tools` are capabilities beyond reading; `authors`: who holds the task in
+    it is an author of what is reviewed.
+    """
 
     name: str
     artifacts: tuple[Artifact, ...] = ()
     rules: tuple[Rule, ...] = ()
     tools: tuple[str, ...] = ()
     drift: str = OBSERVE
+    authors: bool = False
 
     nested: ClassVar[Mapping[str, type[Record]]] = {"artifacts": Artifact, "rules": Rule}
 
@@ -67,6 +75,11 @@ class Phase(Record):
     def folder(self) -> str:
         """The name of the phase's evidence folder."""
         return self.name.lower()
+
+    @property
+    def reviews(self) -> bool:
+        """Whether who leaves it must be no author."""
+        return any(rule.kind == REVIEWER for rule in self.rules)
 
     def artifact(self, name: str) -> Artifact | None:
         return next((artifact for artifact in self.artifacts if artifact.name == name), None)
@@ -109,6 +122,15 @@ class Process(Record):
 
     def index(self, name: str) -> int:
         return self.order.index(name)
+
+    @property
+    def authoring(self) -> tuple[str, ...]:
+        """The phases whose holders are authors: those that say so, else IMPLEMENT, else all that may write and review
+        nothing."""
+        named = tuple(phase.name for phase in self.phases if phase.authors)
+        if named or self.has(AUTHORING[0]):
+            return named or AUTHORING
+        return tuple(phase.name for phase in self.phases if WRITE in phase.tools and not phase.reviews)
 
     def following(self, name: str) -> str | None:
         """The phase after `name`; None after the last."""

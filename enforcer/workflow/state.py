@@ -5,12 +5,12 @@ Deletable and rebuildable at any time. Equal histories give equal states.
 
 from __future__ import annotations
 
-from enforcer.workflow.events import Accepted, Refusal
+from enforcer.workflow.events import AUTHORING, Accepted, Refusal
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import ClassVar
 
 OPEN, COMPLETED, ABANDONED = "open", "completed", "abandoned"
@@ -19,6 +19,20 @@ OPEN, COMPLETED, ABANDONED = "open", "completed", "abandoned"
 def principal(actor: str) -> str:
     """The part of `principal[/session]` that stays the same across sessions."""
     return actor.partition("/")[0]
+
+
+def same_principal(actor: str, other: str) -> bool:
+    """Whether two names may stand for one principal: what sets apart has to be more than letter case or a last dot."""
+    return _folded(actor) == _folded(other)
+
+
+def is_among(actor: str, principals: Iterable[str]) -> bool:
+    """Whether the principal of `actor` is, in whatever spelling, one of `principals`."""
+    return any(same_principal(actor, one) for one in principals)
+
+
+def _folded(actor: str) -> str:
+    return principal(actor).casefold().rstrip(".")
 
 
 class Lease(Record):
@@ -62,8 +76,10 @@ class TaskState(Record, kw_only=True):
     `accepted` maps phases to what was accepted in their current attempt, and `walked` names them in the order in which
     they were left, which a stored mapping does not keep. `invalidated` lists `phase/artifact` names that a backtrack
     set aside and that were not earned again. `previous` maps `phase/artifact` to the digest accepted last, in whatever
-    attempt. `keys` holds the receipts of idempotency keys that callers chose. `coalesced` and `guarded` (session →
-    byte offset) tell what earlier entries have sealed. `seq`, `task_seq`, `head` and `ts` are of the last entry.
+    attempt. `authoring` names the phases whose holders count as authors, and `held` the principals that held the lease
+    in each phase. `keys` holds the receipts of idempotency keys that callers chose. `coalesced` (how many refusals),
+    `refused_to` (byte offset) and `guarded` (session → byte offset) tell what earlier entries have sealed. `seq`,
+    `task_seq`, `head` and `ts` are of the last entry.
     """
 
     task: str
@@ -84,13 +100,15 @@ class TaskState(Record, kw_only=True):
     commit: str = ""
     lease: Lease | None = None
     token: int = 0
-    implementers: tuple[str, ...] = ()
+    authoring: tuple[str, ...] = AUTHORING
+    held: Mapping[str, tuple[str, ...]] = {}
     streaks: Mapping[str, Streak] = {}
     last_refusal: Refusal | None = None
     attestations: Mapping[str, Attestation] = {}
     baselines: Mapping[str, str] = {}
     keys: Mapping[str, Receipt] = {}
     coalesced: int = 0
+    refused_to: int = 0
     guarded: Mapping[str, int] = {}
     opened_seq: int = 0
     opened_ts: int = 0
@@ -112,6 +130,11 @@ class TaskState(Record, kw_only=True):
     def attempt(self) -> int:
         """The number of the current attempt of the current phase, from 1."""
         return self.attempts[self.phase]
+
+    @property
+    def implementers(self) -> tuple[str, ...]:
+        """The principals that held the lease in an authoring phase, in any attempt."""
+        return tuple(dict.fromkeys(who for phase in self.authoring for who in self.held.get(phase, ())))
 
     def accepted_files(self) -> dict[str, Accepted]:
         """What counts now, by `phase/artifact`."""

@@ -98,7 +98,7 @@ def test_missing_evidence_is_found_with_what_falls_with_it(project):
     finding = only(report)
     assert (report.verdict, report.exit_status) == ("violated", 1)
     assert (finding.task, finding.phase, finding.artifact, finding.code) == ("T", "SPEC", "note.md", "evidence_missing")
-    assert "PLAN/note.md, PLAN/more.md, BUILD/note.md" in finding.message
+    assert "With it falls what was accepted in PLAN." in finding.message
     assert "enforcer evidence restore T SPEC" in finding.fix
 
 

@@ -387,12 +387,43 @@ def test_a_repository_inside_counts_by_its_commit_too(work, repository):
     assert actions(consistent(repository, base)) == {"inner": "add"}
 
 
-def test_a_repository_inside_without_a_commit_is_refused_and_not_overlooked(work, repository):
+def test_a_repository_inside_without_a_commit_is_named_and_not_overlooked(work, repository):
     base = work.commit()
-    Work(work.top / "inner").write("hidden")
+    work.write("seen")
+    inner = Work(work.top / "inner")
+    inner.write("hidden")
+    seen = repository.observe(base)
+    assert (seen.unborn, [change.path for change in seen.changes]) == (("inner/",), ["seen"])
+    with pytest.raises(UnavailableError) as caught:
+        repository.tree()
+    assert "'inner/'" in caught.value.fix
+    inner.commit()
+    seen = repository.observe(base)
+    assert (seen.unborn, [change.path for change in seen.changes]) == ((), ["inner", "seen"])
+
+
+def test_a_repository_inside_that_git_cannot_read_is_no_answer(work, repository):
+    base = work.commit()
+    inner = Work(work.top / "inner")
+    inner.write(".git/config", "[core\n")
     with pytest.raises(UnavailableError) as caught:
         repository.observe(base)
-    assert "'inner/'" in caught.value.fix
+    assert caught.value.code == "git_failed"
+
+
+def test_a_mode_is_seen_whatever_the_repository_says_of_modes(work):
+    work.write("run.sh")
+    base = work.commit()
+    work.git("config", "core.fileMode", "false")
+    (work.top / "run.sh").chmod(0o755)
+    before = work.snapshot()
+    with find(work.top) as repository:
+        seen = repository.observe(base)
+        assert [(change.path, change.action) for change in seen.changes] == [("run.sh", "modify")]
+        assert b"new mode 100755" in seen.diff
+        (work.top / "run.sh").chmod(0o644)
+        assert repository.observe(base).changes == ()
+    assert work.snapshot() == before
 
 
 # Patches

@@ -51,7 +51,7 @@ class Bench:
             phase="STRATEGIZE",
             attempt_id=ATTEMPT,
             opened="",
-            implementers=("ann",),
+            held={"IMPLEMENT": ("ann",)},
         )
         self.judge = self.new_judge()
 

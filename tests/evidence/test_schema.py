@@ -119,3 +119,12 @@ def test_a_pattern_that_is_taken_ends_on_a_long_text(pattern: str) -> None:
 def test_no_value_raises(value: Any) -> None:
     for found in schema.faults(RUBRIC, value):
         assert found.isprintable()
+
+
+@pytest.mark.parametrize("value", [5.0, 0.0, -0.0, 1e308, True])
+def test_an_integer_is_one_as_it_is_written(value: object) -> None:
+    counts = b'{"type": "object", "properties": {"n": {"type": "integer"}}}'
+    assert schema.faults(counts, {"n": 5}) == ()
+    (fault,) = schema.faults(counts, {"n": value})
+    assert fault.startswith("$.n: is ")
+    assert "integer is asked for" in fault

@@ -302,3 +302,14 @@ def test_the_module_loads_nothing_heavier_than_json():
     code = "import json, sys; old = set(sys.modules); import enforcer.ledger.codec; print(*set(sys.modules) - old)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
     assert all(name.startswith("enforcer") for name in loaded.split() if name != "__future__")
+
+
+@pytest.mark.parametrize("text", ["1e-999", "-1e-999", "0.0001E-400", "1.5e-325", "2e-324", "0." + "0" * 400 + "1"])
+def test_a_number_that_would_become_0_by_underflow_is_refused(text: str) -> None:
+    with pytest.raises(JsonFault, match="too small for a float"):
+        parse(text.encode())
+
+
+@pytest.mark.parametrize("text", ["0.0", "-0.0", "0e9", "0.000E-400", "5e-324"])
+def test_a_zero_and_the_smallest_number_are_read(text: str) -> None:
+    assert parse(text.encode()) == float(text)

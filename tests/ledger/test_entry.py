@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from enforcer.errors import InternalError
 from enforcer.ledger.codec import canonical
 from enforcer.ledger.entry import (
     BadLine,
@@ -311,6 +312,18 @@ def test_data_of_another_kind_is_refused_and_what_is_unknown_is_said_to_be(ledge
     forged = json.loads(list(ledger.leaves())[-1])
     forged["event"]["data"] |= data
     assert code_of(canonical(forged)) == code
+
+
+@pytest.mark.parametrize("place", [{"task_seq": 1}, {"task_prev": "a" * 64}], ids=str)
+def test_a_line_without_a_task_has_no_place_in_one(place):
+    assert code_of(canonical(json.loads(example()[0]) | place)) == "malformed"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a/b", "a\n", "ü", "k" * 65])
+def test_a_key_that_cannot_be_read_back_is_never_written(ledger, key):
+    with pytest.raises(InternalError, match="bad_entry_key"):
+        append(ledger, refused(9), key=key)
+    assert len(list(ledger.leaves())) == 5
 
 
 def test_a_line_of_a_later_version_is_unknown_and_not_wrong():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -342,6 +343,40 @@ def test_of_many_beginnings_at_once_one_counts(tmp_path):
     assert winner.encode() in (tmp_path / "ledger" / "ledger.json").read_bytes()
 
 
+def test_a_lock_that_cannot_be_taken_is_said_to_be_unavailable(tmp_path, folder, ledgers):
+    disk = FaultyDisk()
+    disk.fail("lock", error=errno.ENOLCK)
+    error = fault(create, str(tmp_path / "new"), IDENTITY, disk=disk, entropy=CountingEntropy())
+    assert (type(error), error.code) == (UnavailableError, "ledger_not_lockable")
+
+    ledger = ledgers(disk)
+    disk.fail("lock", error=errno.ENOLCK)
+    error = fault(append, ledger, opened())
+    assert (type(error), error.code) == (UnavailableError, "ledger_not_lockable")
+    append(ledger, opened())
+
+
+def test_a_ledger_that_nobody_closed_gives_back_its_descriptors(folder):
+    class Counted(SystemDisk):
+        opened = 0
+
+        def open(self, path, flags, mode=0o644):
+            self.opened += 1
+            return super().open(path, flags, mode)
+
+        def close(self, fd):
+            self.opened -= 1
+            super().close(fd)
+
+    disk = Counted()
+    ledger = FileLedger(str(folder), disk=disk, clock=ManualClock(), entropy=CountingEntropy(), cache_key=None)
+    append(ledger, opened())
+    assert disk.opened == 2
+    del ledger
+    gc.collect()
+    assert disk.opened == 0
+
+
 def test_a_beginning_that_fails_half_way_can_be_repeated(tmp_path):
     for call in ("sync", "sync_folder", "rename", "lock", "append", "open"):
         for nth in range(1, 8):
@@ -350,7 +385,7 @@ def test_a_beginning_that_fails_half_way_can_be_repeated(tmp_path):
             disk.fail(call, nth=nth)
             try:
                 create(folder, IDENTITY, disk=disk, entropy=CountingEntropy())
-            except OSError:
+            except (OSError, UnavailableError):
                 if not os.path.exists(f"{folder}/ledger.json"):
                     create(folder, IDENTITY, disk=SystemDisk(), entropy=CountingEntropy())
             ledger = FileLedger(

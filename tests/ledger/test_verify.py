@@ -977,6 +977,93 @@ def test_counted_refusals_that_vanish_are_found(tmp_path):
     assert (history.verify().verdict, codes(history.verify())) == ("unverifiable", {"margin_unreadable"})
 
 
+def coalesced(folder) -> History:
+    """Five refusals counted beside the ledger, and the entry that seals them."""
+    history = History(folder)
+    history.open_task()
+    for _ in range(14):
+        history.do(Advance(to="REVIEW"))
+    history.do(ClaimLease())
+    return history
+
+
+def test_counted_refusals_are_sealed_by_what_they_say(tmp_path):
+    history = coalesced(tmp_path)
+    path = history.state / "refusals" / "T.jsonl"
+    data = path.read_bytes()
+    seq = history.seq_of("lease.claimed")
+    for changed in (b"\n" * 5, data.replace(b"phase_skip", b"phase_skap", 1), data[:-1], b"", data[::-1]):
+        path.write_bytes(changed)
+        report = history.verify()
+        assert [(finding.seq, finding.code) for finding in report.findings] == [(seq, "margin_changed")]
+        assert (report.verdict, report.evidence) == ("tampered", "tampered")
+    path.write_bytes(data + b"not sealed yet\n")
+    assert history.verify().verdict == "verified"
+
+
+def test_as_many_new_refusals_do_not_stand_for_those_that_were_deleted(tmp_path):
+    history = coalesced(tmp_path)
+    (history.state / "refusals" / "T.jsonl").unlink()
+    for _ in range(14):
+        history.do(Advance(to="PLAN"), actor=BOB)
+        history.clock.pass_us(1)
+    report = history.verify()
+    assert report.verdict == "tampered"
+    assert codes(report) >= {"margin_changed", "margin_lost"}
+
+
+@pytest.mark.parametrize("name", ["refusals/T.jsonl", "guard/s.jsonl"])
+def test_a_margin_that_shrank_is_told_of_once_by_the_next_entry(tmp_path, name):
+    history = History(tmp_path)
+    history.open_task()
+    history.margins.answer("T", "s", {"call": "1", "verdict": "deny"}, durable=True)
+    for _ in range(14):
+        history.do(Advance(to="REVIEW"))
+    history.do(ClaimLease())
+    (history.state / name).write_bytes(b"")
+    history.do(ReleaseLease())
+    history.do(ClaimLease())
+
+    notes = [entry.event.notes for entry in history.ledger.task_entries("T")][-2:]
+    assert [note and note.margin_lost for note in notes] == [(name,), None]
+    report = history.verify()
+    assert codes(report) == {"margin_changed", "margin_lost"}
+    assert (report.verdict, report.legality) == ("tampered", "verified")
+
+
+def test_a_seal_that_does_not_fit_its_count_is_illegal(tmp_path):
+    history = coalesced(tmp_path)
+    seq, lines = history.seq_of("lease.claimed"), history.lines()
+    notes = json.loads(lines[seq])["event"]["data"]["notes"]
+    seal = notes["refusals"]
+    assert (notes["coalesced"], seal["count"], seal["start"]) == (5, 5, 0)
+    for forged in (
+        {**notes, "coalesced": 4},
+        {"coalesced": 5},
+        {**notes, "refusals": {**seal, "session": "U.jsonl"}},
+        {**notes, "refusals": {**seal, "session": "../T.jsonl"}},
+        {**notes, "refusals": {**seal, "start": 1}},
+        {**notes, "refusals": {**seal, "end": 0}},
+        {**notes, "margin_lost": ["refusals/T.jsonl"]},
+    ):
+        report = forge_anew(history, lines, edit(seq, notes=forged))
+        assert (report.legality, seq in named(report)) == ("tampered", True), forged
+
+
+def test_another_ledger_than_the_one_seen_before_is_tampered(history):
+    named_so = {"disk": SystemDisk(), "objects": history.objects, "processes": history.process}
+    assert verify(history.folder, **named_so, known=ID).verdict == "verified"
+    report = verify(history.folder, **named_so, known="f" * 32)
+    assert (report.verdict, codes(report), report.exit_status) == ("tampered", {"ledger_replaced"}, 1)
+    assert (report.integrity, report.legality, report.evidence) == ("verified",) * 3
+
+
+def test_a_ledger_that_begins_with_a_task_is_illegal(history):
+    history.put(rewrite(history.lines()[1:], lambda seq, entry: None, SEED))
+    report = history.verify()
+    assert (named(report), report.legality) == ({0}, "tampered")
+
+
 def test_a_margin_that_is_not_a_file_is_unverifiable(history):
     path = history.state / "guard" / "s-1.jsonl"
     path.rename(path.with_name("moved"))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from enforcer.errors import RequestError
 from enforcer.tools.calls import MAX_CALL, MAX_NAME, MAX_PATH, UNKNOWN, read_call
-from enforcer.tools.paths import patched
 from enforcer.workflow.commands import UseTool
 from enforcer.workflow.guard import judge
 from enforcer.workflow.process import CAPABILITIES
@@ -110,6 +109,44 @@ def test_what_belongs_to_the_call_is_kept(root: Path) -> None:
         "tester",
         ("a.toml",),
     )
+
+
+@pytest.mark.parametrize("member", ["path", "filePath", "target_file", "new-path", "absolute_path", "notebook", "uri"])
+@pytest.mark.parametrize("tool", ["Write", "Edit", "MultiEdit", "write", "edit"])
+def test_a_path_under_another_name_is_judged_as_well(root: Path, tool: str, member: str) -> None:
+    more: dict[str, Any] = {member: "enforcer.toml"}
+
+    assert read(root, tool, file_path="src/a.py", **more).writes == ("src/a.py", "enforcer.toml")
+    assert not allowed(root, "IMPLEMENT", tool, file_path="src/a.py", **more)
+
+
+def test_every_edit_of_several_is_judged_by_its_own_path(root: Path) -> None:
+    edits: list[Any] = [{"old_string": "a", "new_string": "b", "replace_all": True}]
+
+    assert allowed(root, "IMPLEMENT", "MultiEdit", file_path="src/a.py", edits=edits)
+    edits.append({"file_path": "enforcer.toml", "old_string": "a", "new_string": "b"})
+    assert not allowed(root, "IMPLEMENT", "MultiEdit", file_path="src/a.py", edits=edits)
+    with pytest.raises(RequestError, match="names no file"):
+        read(root, "MultiEdit", edits=edits)
+
+
+@pytest.mark.parametrize("path", [["src/a.py"], {"a": "src/a.py"}, None, 7, "", "file:///etc/passwd", "vscode://x/y"])
+@pytest.mark.parametrize(
+    "tool, member", [("Write", "file_path"), ("MultiEdit", "path"), ("NotebookEdit", "notebook_path"), ("edit", "file")]
+)
+def test_a_writing_tool_whose_path_cannot_be_read_is_not_a_call(root: Path, tool: str, member: str, path: Any) -> None:
+    given: dict[str, Any] = {"file_path": "src/a.py", member: path}
+
+    with pytest.raises(RequestError) as caught:
+        read(root, tool, **given)
+    assert caught.value.code == "bad_tool_call"
+
+
+@pytest.mark.parametrize("folder", ["/", "state", "..", ["."]])
+def test_paths_that_begin_elsewhere_are_not_judged_as_if_they_began_here(root: Path, folder: Any) -> None:
+    with pytest.raises(RequestError, match="do not begin"):
+        read(root, "Write", file_path="a.py", cwd=folder)
+    assert read(root, "Write", file_path="a.py", cwd=str(root)).writes == ("a.py",)
 
 
 # What is not a call --------------------------------------------------------------------------------------------------
@@ -228,6 +265,38 @@ def test_a_link_where_evidence_should_be_makes_it_no_evidence(root: Path) -> Non
     assert not allowed(root, "SPEC", "Write", file_path="state/evidence/T/spec/folder/a.py")
 
 
+def test_a_file_with_a_second_name_is_told_as_shared_by_either(root: Path) -> None:
+    (root / "src" / "a.py").write_text("x = 1\n")
+    own = "state/evidence/T/spec/spec.md"
+    assert allowed(root, "IMPLEMENT", "Write", file_path="src/a.py")
+
+    os.link(root / "src" / "a.py", root / own)
+
+    for path in ("src/a.py", own, f"src/../{own}", str(root / own)):
+        assert len(read(root, "Write", file_path=path).shared) == 1
+    assert not allowed(root, "SPEC", "Write", file_path=own)
+    assert not allowed(root, "IMPLEMENT", "Write", file_path="src/a.py")
+    (root / own).unlink()
+    assert allowed(root, "IMPLEMENT", "Write", file_path="src/a.py")
+
+
+def test_a_protected_file_is_not_written_by_another_name(root: Path) -> None:
+    (root / "enforcer.toml").write_text("")
+    os.link(root / "enforcer.toml", root / "src" / "zz.toml")
+    (root / "src" / "soft").symlink_to("zz.toml")
+    patch = "--- a/src/zz.toml\n+++ b/src/zz.toml\n@@ -0,0 +1 @@\n+x\n"
+
+    assert not allowed(root, "IMPLEMENT", "Write", file_path="src/zz.toml")
+    assert not allowed(root, "IMPLEMENT", "Edit", file_path="src/soft")
+    assert not allowed(root, "IMPLEMENT", "apply_patch", patch=patch)
+
+
+def test_a_folder_has_many_names_and_is_not_shared(root: Path) -> None:
+    (root / "src" / "inner").mkdir()
+
+    assert read(root, "Write", file_path="src").shared == ()
+
+
 def test_both_readings_of_dots_behind_a_link_are_judged(root: Path) -> None:
     """`link/../x` is `x` by the text, and beside the link's target by the folders that are there."""
     (root / "deep" / "er").mkdir(parents=True)
@@ -314,7 +383,6 @@ def test_a_shell_command_may_run_and_write_anything(root: Path, tool: str, comma
         (" enforcer advance T\n", ("advance", "T")),
         ("enforcer backtrack T --to SPEC --reason 'a; b'", ("backtrack", "T", "--to", "SPEC", "--reason", "a; b")),
         ("enforcer", ()),
-        ("python -m enforcer status", ("status",)),
         (["enforcer", "status", "T"], ("status", "T")),
         ("enforcer lease release T --force", ("lease", "release", "T", "--force")),
     ],
@@ -349,11 +417,25 @@ def test_enforcer_among_other_things_is_never_allowed(root: Path, command: str) 
     assert not allowed(root, "IMPLEMENT", "Bash", command=command)
 
 
-def test_the_module_does_not_count_where_something_else_bears_its_name(root: Path) -> None:
-    (root / "enforcer.py").write_text("raise SystemExit")
+@pytest.mark.parametrize("words", ["python -m enforcer status", "python3 -m enforcer status", "python -I -m enforcer"])
+def test_the_module_is_run_by_a_shell_like_any_other_and_its_bare_name_is_asked_for(root: Path, words: str) -> None:
+    """Python looks into the working folder first: a `click.py` planted there would run inside of the call."""
+    for command in (words, words.split()):
+        call = read(root, "Bash", command=command)
+        assert (call.needs, call.opaque, call.enforcer, call.mixed) == (("run", "write"), True, (), True)
+    scene = Scene().at("IMPLEMENT")
+    [refusal] = judge(call, scene.task, scene.process)
+    assert "bare name" in refusal.fix
 
-    assert read(root, "Bash", command="python -m enforcer status").mixed
-    assert read(root, "Bash", command="enforcer status").enforcer == ("status",)
+
+@pytest.mark.parametrize("member", ["cwd", "workdir", "working_directory", "workingDir", "working-dir"])
+def test_enforcer_is_not_called_from_another_folder(root: Path, member: str) -> None:
+    elsewhere: list[Any] = ["/", "src", "..", ["/"], {"a": 1}]
+    for folder in elsewhere:
+        assert not allowed(root, "IMPLEMENT", "Bash", command="enforcer status T", **{member: folder})
+    for folder in (str(root), ".", "", None):
+        assert allowed(root, "SPEC", "Bash", command="enforcer status T", **{member: folder})
+    assert allowed(root, "IMPLEMENT", "Bash", command="pytest -q", **{member: "src"})
 
 
 @pytest.mark.parametrize(
@@ -449,25 +531,18 @@ def test_a_patch_writes_every_file_that_it_names(root: Path, member: str) -> Non
     assert call.writes == ("src/a.py", "src/old.py", "src/new.py", "src/f.py")
 
 
-def test_a_patch_without_prefixes_names_its_files_as_they_are() -> None:
-    assert patched("--- src/a.py\n+++ src/a.py\n@@ -1 +1 @@\n") == ("src/a.py",)
+@pytest.mark.parametrize("phase", ["SPEC", "IMPLEMENT", "VERIFY"])
+def test_a_patch_that_names_no_file_plainly_is_denied_everywhere(root: Path, phase: str) -> None:
+    call = read(root, "apply_patch", patch="x = 1\n")
+
+    assert (call.needs, call.writes, call.opaque, call.unreadable) == (("write",), (), False, True)
+    assert not allowed(root, phase, "apply_patch", patch="x = 1\n")
 
 
-@pytest.mark.parametrize(
-    "patch",
-    [
-        "",
-        "x = 1\n",
-        '--- "a/\\303\\244.py"\n+++ "b/\\303\\244.py"\n',
-        "*** Update File: \n",
-        "--- /dev/null\n+++ /dev/null\n",
-        "Binary files a/x and b/x differ\n",
-    ],
-)
-def test_a_patch_that_names_no_file_plainly_may_write_anything(root: Path, patch: str) -> None:
-    call = read(root, "apply_patch", patch=patch)
-
-    assert (call.needs, call.writes, call.opaque) == (("write",), (), True)
+def test_a_patch_is_judged_by_its_other_members_too(root: Path) -> None:
+    assert not allowed(root, "IMPLEMENT", "apply_patch", patch=ENVELOPE, path="enforcer.toml")
+    with pytest.raises(RequestError):
+        read(root, "apply_patch", patch=ENVELOPE, cwd="state")
 
 
 def test_one_protected_file_spoils_a_patch(root: Path) -> None:

@@ -85,7 +85,9 @@ class Scene:
         self.coalesced = 0
         self.files: dict[str, str] = {}
         if opened:
-            self.do(Open(process="plain", digest=digest(self.process), phase=self.process.order[0], title="A change"))
+            first, authoring = self.process.order[0], self.process.authoring
+            opening = Open(process="plain", digest=digest(self.process), phase=first, title="A change")
+            self.do(opening.replace(authoring=authoring))
 
     # Acting
 
@@ -211,7 +213,7 @@ class Scene:
 
 
 def adopting(new: Process) -> dict[str, Any]:
-    return {"process": new.name, "digest": digest(new), "phases": new.order}
+    return {"process": new.name, "digest": digest(new), "phases": new.order, "authoring": new.authoring}
 
 
 def codes(decision: object) -> list[str]:

@@ -226,7 +226,7 @@ def test_a_process_without_the_phases_that_were_walked_is_unfit(order: tuple[str
     assert caught.value.code == "process_unfit"
 
 
-@pytest.mark.parametrize("approver", [ADA, "ada/two", BOB, "bob/two"])
+@pytest.mark.parametrize("approver", [ADA, "ada/two", BOB, "bob/two", "ADA", "Bob."])
 def test_neither_the_holder_nor_who_asks_approves_the_change(approver: str) -> None:
     scene = Scene()
     scene.claim(ADA)

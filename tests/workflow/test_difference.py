@@ -126,3 +126,14 @@ def test_lean_asks_for_less_than_the_default_and_the_list_is_bounded() -> None:
     assert len(differences) <= LIMIT + 1
     many = DEFAULT.replace(personas={f"p{number}": ("run", "write") for number in range(99)})
     assert difference(DEFAULT, many)[1][-1].startswith("and ")
+
+
+def test_a_phase_whose_holders_are_no_authors_any_more_is_a_weakening() -> None:
+    phases = (Phase("DRAFT", authors=True), Phase("BUILD", authors=True))
+    old = Process("p", phases)
+    new = Process("p", (phases[0], Phase("BUILD")))
+
+    differences, weakenings = difference(old, new)
+
+    assert weakenings == differences == ("BUILD: who holds the task in it is no author any more",)
+    assert difference(new, old)[1] == ()

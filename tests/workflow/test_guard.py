@@ -231,6 +231,37 @@ def test_further_paths_are_protected_in_any_case_with_all_below_them(path: str) 
     assert (writes("IMPLEMENT", path, protected=protected) == DENIED) == (path != "process")
 
 
+@pytest.mark.parametrize("path", ["src/a.py", "state/evidence/T/implement/note.md", "/tmp/out"])
+def test_a_file_with_several_names_is_never_written_and_the_answer_says_why(path: str) -> None:
+    call = UseTool(tool="Write", needs=("write",), writes=(path,), shared=(path,))
+
+    [refusal] = judge(call, SCENES["IMPLEMENT"].task, SCENES["IMPLEMENT"].process)
+
+    assert "several names" in refusal.message
+    assert refusal.artifact == path
+    assert refusal.fix
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_a_patch_that_cannot_be_read_is_denied_in_every_phase_with_a_way_out(name: str) -> None:
+    call = UseTool(tool="apply_patch", needs=("write",), unreadable=True)
+
+    first = judge(call, SCENES[name].task, SCENES[name].process)[0]
+
+    assert "apply_patch" in first.message
+    assert "plain unified diff" in first.fix
+
+
+def test_what_cannot_be_read_or_has_several_names_is_no_evidence() -> None:
+    own = "state/evidence/T/spec/spec.md"
+
+    for call in ({"unreadable": True}, {"shared": (own,)}):
+        asked: dict[str, Any] = {"tool": "Write", "needs": ("write",), "writes": (own,), **call}
+        messages = [one.message for one in judge(UseTool(**asked), SCENES["SPEC"].task, SCENES["SPEC"].process)]
+        assert len(messages) == 2
+        assert "needs write" in messages[1]
+
+
 def test_one_path_that_is_not_evidence_makes_the_call_need_write() -> None:
     own = "state/evidence/T/spec/spec.md"
 
@@ -301,8 +332,9 @@ def words(call: str) -> tuple[str, ...]:
         "--help",
         "advance --help",
         "explain T",
-        "open T --title x --process lean --base HEAD --key k1",
+        "open T --title x --key k1",
         "open T --title=x",
+        "verify --base HEAD~1",
         "scaffold T",
         "advance T",
         "advance T --to SPEC --dry-run --json --key k1",
@@ -385,6 +417,13 @@ def test_a_worker_may_move_its_own_task_and_look_at_anything(call: str) -> None:
         "advance T -- anything",
         "-- advance T",
         "verify --output /etc/passwd",
+        # What the work is judged by is not for the worker to choose.
+        "open T --process lean",
+        "open T --process state/evidence/T/verify/q.toml",
+        "open --process=lean T",
+        "open T --base HEAD",
+        "open T --base=HEAD",
+        "--process lean open T",
         # The value of an option does not become the command, and a command not the value.
         "--key status init",
         "--title x init",

@@ -7,6 +7,7 @@ import pytest
 from enforcer.errors import RequestError
 from enforcer.workflow.commands import (
     Abandon,
+    AdoptProcess,
     Advance,
     Attest,
     Backtrack,
@@ -15,10 +16,27 @@ from enforcer.workflow.commands import (
     ReleaseLease,
     RenewLease,
 )
-from enforcer.workflow.events import Claim
+from enforcer.workflow.events import Claim, TaskOpened
 from enforcer.workflow.facts import LeaseFacts
-from enforcer.workflow.state import Lease, principal
-from tests.workflow.scene import ADA, BOB, CARL, TTL, Scene, bad, codes, digest_of, done, refused
+from enforcer.workflow.legality import adoption, legality
+from enforcer.workflow.process import Rule
+from enforcer.workflow.state import Lease, is_among, principal, same_principal
+from tests.workflow.scene import (
+    ADA,
+    BOB,
+    CARL,
+    TTL,
+    Scene,
+    adopting,
+    bad,
+    codes,
+    digest,
+    digest_of,
+    done,
+    phase,
+    process,
+    refused,
+)
 
 NEEDING = [
     Advance(),
@@ -386,6 +404,72 @@ def test_who_goes_back_into_implement_with_the_lease_is_an_implementer() -> None
     scene.backtrack("IMPLEMENT", BOB)
 
     assert scene.task.implementers == (ADA, BOB)
+
+
+def test_the_process_says_in_which_phases_the_holders_are_authors() -> None:
+    order = (phase("STRATEGIZE"), phase("BUILD", authors=True), phase("IMPLEMENT"), phase("REVIEW"))
+    scene = Scene(process(phases=order)).at("BUILD", ADA)
+    scene.release(ADA)
+    scene.at("REVIEW", BOB)
+
+    assert scene.task.authoring == ("BUILD",)
+    assert scene.task.implementers == (ADA, BOB)  # Bob left BUILD, so he held the task in it.
+    scene.release(BOB)
+    scene.claim(CARL)
+    assert scene.task.implementers == (ADA, BOB)
+
+
+def test_without_a_word_in_the_process_authors_are_where_writing_is_allowed() -> None:
+    review = phase("REVIEW", tools=("write",), rules=(Rule("review", "reviewer", "note.md"),))
+    named = process(phases=(phase("STRATEGIZE"), phase("BUILD", tools=("write", "run")), review))
+
+    assert named.authoring == ("BUILD",)
+    assert process().authoring == ("IMPLEMENT",)
+    assert process(phases=(phase("STRATEGIZE"),)).authoring == ()
+
+
+def test_who_held_a_phase_that_an_adopted_process_calls_authoring_is_an_author() -> None:
+    scene = Scene(process(phases=(phase("DRAFT"), phase("BUILD", authors=True), phase("REVIEW"))))
+    scene.claim(ADA)
+    scene.release(ADA)
+    scene.at("BUILD", CARL)
+    scene.release(CARL)
+    scene.at("REVIEW", BOB)
+    assert list(scene.task.implementers) == [CARL, BOB]
+    both = (phase("DRAFT", authors=True), phase("BUILD", authors=True), phase("REVIEW"))
+    new = process(name="new", phases=both)
+    scene.processes[digest(new)] = new
+
+    done(scene.do(AdoptProcess(**adopting(new), reason="Drafts count", approver="dora"), CARL))
+
+    assert scene.task.implementers == (ADA, CARL, BOB)
+
+
+def test_an_opening_or_adoption_that_names_other_authoring_phases_is_illegal() -> None:
+    built = process(phases=(phase("STRATEGIZE"), phase("BUILD", authors=True)))
+    scene = Scene(built)
+    opened = scene.events[0]
+    assert isinstance(opened, TaskOpened)
+
+    faults = legality(None, opened.replace(authoring=()), built, ts=scene.now)
+    assert any("has authors in" in fault for fault in faults)
+    new = process(name="new", phases=(phase("STRATEGIZE"), phase("BUILD", authors=True), phase("REVIEW")))
+    scene.processes[digest(new)] = new
+    adopted = done(scene.ask(AdoptProcess(**adopting(new), reason="More", approver=CARL), BOB))
+    assert list(adoption(scene.task, adopted, built, new)) == []
+    forged = adopted.replace(authoring=("STRATEGIZE",))
+    assert any("has authors in" in fault for fault in adoption(scene.task, forged, built, new))
+
+
+@pytest.mark.parametrize("one, other", [("ada", "ADA"), ("ada/1", "Ada/2"), ("ada.", "ada"), ("STRASSE", "straße")])
+def test_spelling_alone_makes_nobody_independent(one: str, other: str) -> None:
+    assert same_principal(one, other)
+    assert is_among(one, ("bob", other))
+
+
+def test_different_names_are_different_principals() -> None:
+    assert not same_principal("ada", "adam")
+    assert not is_among("ada", ("bob", "a.da"))
 
 
 def test_a_principal_is_an_actor_without_its_session() -> None:

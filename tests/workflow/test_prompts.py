@@ -7,6 +7,7 @@ import pytest
 from enforcer.errors import RequestError
 from enforcer.workflow.commands import AcceptBaseline, AdoptProcess, Attest
 from enforcer.workflow.decide import PARTS, drift
+from enforcer.workflow.legality import legality
 from tests.workflow.scene import (
     ADA,
     BOB,
@@ -130,11 +131,42 @@ def test_the_volatile_part_never_drifts() -> None:
     assert "ada/volatile" not in scene.task.baselines
 
 
-def test_a_part_that_is_left_out_does_not_drift() -> None:
+@pytest.mark.parametrize("parts", [{"model": "m"}, {"volatile": "v"}])
+def test_a_part_that_has_a_baseline_and_is_left_out_drifts(parts: dict[str, str]) -> None:
+    scene = Scene().at("VERIFY")
+    scene.attest(header="h", **{part: text for part, text in parts.items() if part != "volatile"})
+
+    event = refused(scene.attest(**parts))
+
+    assert [(one.code, one.artifact) for one in event.refusals] == [("prompt_drift", "header")]
+    assert "was not presented" in event.refusals[0].message
+    assert codes(scene.advance()) == ["prompt_drift"]
+
+
+def test_what_one_principal_presents_is_not_asked_of_another() -> None:
     scene = Scene().at("VERIFY")
     scene.attest(header="h", model="m")
+    scene.release()
 
-    assert done(scene.attest(model="m")).drift == ()
+    assert done(scene.attest(BOB, header="h")).drift == ()
+    assert done(scene.advance(BOB)).to == "REVIEW"
+
+
+def test_a_role_of_another_phase_is_not_asked_for() -> None:
+    scene = Scene()
+    scene.attest(header="h", role="r", tools="t")
+    scene.at("VERIFY")
+
+    assert done(scene.attest(header="h")).drift == ()
+    assert done(scene.advance()).to == "REVIEW"
+
+
+def test_where_drift_is_only_observed_a_part_that_is_left_out_is_on_the_record() -> None:
+    scene = Scene()
+    scene.attest(header="h", model="m")
+
+    assert done(scene.attest(header="h")).drift == ("model",)
+    assert [one.artifact for one in done(scene.advance()).warnings] == ["model"]
 
 
 def test_where_drift_is_off_nothing_is_compared() -> None:
@@ -173,6 +205,24 @@ def test_a_pin_counts_more_than_a_baseline() -> None:
 
     assert "pins" in event.refusals[0].message
     assert "process adopt" in event.refusals[0].fix
+
+
+def test_a_pinned_part_cannot_be_left_out() -> None:
+    scene = Scene(process(pins={"header": digest_of("pinned")})).at("VERIFY")
+
+    event = refused(scene.attest(volatile="v"))
+
+    assert [(one.code, one.artifact) for one in event.refusals] == [("prompt_drift", "header")]
+    assert codes(scene.advance()) == ["prompt_drift"]
+    scene.attest(header="pinned")
+    assert done(scene.advance()).to == "REVIEW"
+
+
+def test_a_process_with_pins_cannot_be_walked_without_an_attestation() -> None:
+    scene = Scene(process(pins={"header": digest_of("pinned")}))
+    scene.at("VERIFY")
+
+    assert codes(scene.advance()) == ["attestation_missing"]
 
 
 # Leaving a phase -----------------------------------------------------------------------------------------------------
@@ -255,6 +305,29 @@ def test_drift_is_judged_again_after_its_baseline_was_accepted() -> None:
     assert done(scene.advance()).to == "REVIEW"
 
 
+def test_a_part_that_was_left_out_of_what_is_accepted_has_no_baseline_any_more() -> None:
+    scene = Scene().at("VERIFY")
+    scene.attest(header="h", model="m", role="r")
+    refused(scene.attest(header="two"))
+
+    event = done(scene.do(accept("VERIFY"), CARL))
+
+    assert (event.parts, event.dropped) == ({"header": digest_of("two")}, ("role", "model")[::-1])
+    assert scene.task.baselines == {"ada/header": digest_of("two")}
+    assert scene.do(accept("VERIFY"), CARL) is None
+    assert done(scene.advance()).to == "REVIEW"
+
+
+@pytest.mark.parametrize("dropped", [(), ("header",), ("model", "role")])
+def test_a_baseline_that_is_dropped_or_kept_against_what_was_presented_is_illegal(dropped: tuple[str, ...]) -> None:
+    scene = Scene().at("VERIFY")
+    scene.attest(header="h", model="m")
+    refused(scene.attest(header="two"))
+    event = done(scene.ask(accept("VERIFY"), CARL)).replace(dropped=dropped)
+
+    assert any("drops" in fault for fault in legality(scene.task, event, scene.process, ts=scene.now))
+
+
 def test_accepting_what_is_the_baseline_already_changes_nothing() -> None:
     scene = Scene().at("VERIFY")
     scene.attest(header="one", volatile="v")
@@ -262,7 +335,7 @@ def test_accepting_what_is_the_baseline_already_changes_nothing() -> None:
     assert scene.do(accept("VERIFY"), CARL) is None
 
 
-@pytest.mark.parametrize("approver", [ADA, "ada/two"])
+@pytest.mark.parametrize("approver", [ADA, "ada/two", "ADA", "Ada./three"])
 def test_nobody_accepts_a_change_of_its_own_prompt(approver: str) -> None:
     scene = Scene().at("VERIFY")
     scene.attest(header="one")

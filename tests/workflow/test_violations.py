@@ -206,14 +206,54 @@ def test_what_was_carried_out_is_never_coalesced() -> None:
     assert not coalesces(scene.task, event, scene.now)
 
 
-def test_denials_of_different_tools_with_one_code_are_one_streak() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        UseTool(tool="Other", needs=("deploy",)),
+        UseTool(tool="Tool", needs=("push",)),
+        UseTool(tool="Tool", needs=("deploy",), writes=("src/other.py",)),
+    ],
+)
+def test_a_denial_of_another_tool_need_or_path_does_not_hide_in_a_long_streak(other: UseTool) -> None:
+    scene = held()
+    before = len(scene.events)
+    for _ in range(20):
+        scene.tool("deploy")
+    assert len(scene.events) - before == 9
+
+    scene.do(other)
+
+    assert len(scene.events) - before == 10
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        UseTool(tool="Write", needs=("write",), writes=("state/ledger/seg/0.jsonl",)),
+        UseTool(tool="Bash", needs=(), enforcer=("baseline", "accept", "T", "VERIFY")),
+        UseTool(tool="Bash", needs=(), mixed=True),
+    ],
+)
+def test_what_no_tool_may_ever_do_is_always_on_the_record(call: UseTool) -> None:
     scene = held()
     before = len(scene.events)
 
-    for number in range(20):
-        scene.do(UseTool(tool=f"Tool {number}", needs=("push",)))
+    for _ in range(15):
+        assert refused(scene.do(call)).forbidden
 
-    assert len(scene.events) - before == 9
+    assert len(scene.events) - before == 15
+    assert not refused(scene.tool("deploy")).forbidden
+
+
+def test_a_skip_to_another_phase_is_another_refusal() -> None:
+    scene = held()
+    before = len(scene.events)
+    for _ in range(12):
+        skip(scene)
+
+    scene.advance(to="PR")
+
+    assert len(scene.events) - before == 10
 
 
 # Notes ---------------------------------------------------------------------------------------------------------------

@@ -45,13 +45,18 @@ class Change(Record):
 
 
 class Observation(Record):
-    """The work tree at one moment against a base; `micros` is git's own share of the time it took, in microseconds."""
+    """The work tree at one moment against a base; `micros` is git's own share of the time it took, in microseconds.
+
+    `unborn` are repositories inside this one that hold no commit: no tree can name them, so what is in them is in none
+    of the answers.
+    """
 
     head: str | None
     tree: str
     changes: tuple[Change, ...]
     diff: bytes
     micros: int
+    unborn: tuple[str, ...] = ()
 
 
 class Applied(Record):
@@ -83,7 +88,8 @@ class Repository:
         self.empty_tree = hashlib.new(self.algorithm, b"tree 0\0").hexdigest()
         self._scratch = tempfile.mkdtemp(prefix="enforcer-git-")
         self.close = weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
-        self._fill_scratch(os.path.join(top, objects), settings.output.decode("ascii", "replace"))
+        objects = os.path.join(top, objects)
+        self._fill_scratch(objects, _believed(settings.output.decode("ascii", "replace"), objects))
         self._clean = self._git.environment(self._scratch)
         self._numbers = itertools.count()
 
@@ -124,7 +130,11 @@ class Repository:
     def tree(self, exclude: Collection[str] = ()) -> str:
         """The tree id of the work tree's files, without what lies in `exclude`."""
         listings = self._git.run_all(self._listings(exclude), self._real)
-        return self._write_tree(self._index_of_files(exclude, *listings))
+        index, unborn = self._index_of_files(exclude, *listings)
+        if unborn:
+            fix = f"Remove {_shown(unborn[0])!a}, ignore it, or commit in it."
+            raise UnavailableError("git_failed", "A git repository inside this one holds no commit.", fix=fix)
+        return self._write_tree(index)
 
     def tree_of(self, commit: str, exclude: Collection[str] = ()) -> str:
         """The tree id of a commit's files, without what lies in `exclude`: equal to `tree` for equal files."""
@@ -168,12 +178,12 @@ class Repository:
         before = self._git.spent
         base = self._known(base)
         head, *listings = self._git.run_all((_HEAD, *self._listings(exclude)), self._real)
-        index = self._index_of_files(exclude, *listings)
+        index, unborn = self._index_of_files(exclude, *listings)
         compare = ("diff-index", "--cached", *_DIFF_OPTIONS, base, "--", *self._pathspec(exclude))
         tree, compared = self._git.run_all((("write-tree",), compare), index)
         changes, diff = _parse_comparison(compared.require().output)
         micros = (self._git.spent - before) // 1000
-        return Observation(_commit(head), tree.text(), changes, diff, micros)
+        return Observation(_commit(head), tree.text(), changes, diff, micros, tuple(map(_shown, unborn)))
 
     def _fill_scratch(self, objects: str, settings: str) -> None:
         if "\n" in objects or objects.startswith(('"', "#")):
@@ -209,8 +219,10 @@ class Repository:
         others = ("ls-files", "--others", "-z", "--exclude-per-directory=.gitignore", *patterns)
         return ("ls-files", "--stage", "-t", "-z"), others
 
-    def _index_of_files(self, exclude: Collection[str], tracked: Done, others: Done) -> Mapping[str, str]:
-        """A scratch index of the files as they are now, each one read again."""
+    def _index_of_files(
+        self, exclude: Collection[str], tracked: Done, others: Done
+    ) -> tuple[Mapping[str, str], list[bytes]]:
+        """A scratch index of the files as they are now, each one read again, and what no index can hold."""
         entries = parse_index_listing(tracked.require().output)
         seed = []
         paths = []
@@ -226,13 +238,19 @@ class Repository:
         listed = self._without(others.require().output.split(b"\0")[:-1], exclude)
         # A repository inside this one that is not tracked as a submodule is listed with a slash at its end.
         nested = [path for path in listed if path.endswith(b"/")]
+        unborn = [path for path in nested if self._is_unborn(path)]
         fix = "Try again when nothing writes to the work tree."
         if nested:
             fix = f"Commit in {_shown(nested[0])!a}, a repository inside this one, or ignore it."
-        paths += [path.rstrip(b"/") for path in listed]
+        paths += [path.rstrip(b"/") for path in listed if path not in unborn]
         index = self._new_index(seed)
         self._git.run(_UPDATE, index, b"".join(path + b"\0" for path in paths)).require(fix)
-        return index
+        return index, unborn
+
+    def _is_unborn(self, nested: bytes) -> bool:
+        """Whether a repository inside this one holds no commit. One that git cannot read is not said to be so."""
+        inside = self._git.environment(os.fsdecode(os.path.join(self._absolute(nested), b".git")))
+        return self._git.run(("rev-parse", "--verify", "--quiet", "HEAD"), inside).status == 1
 
     def _beyond_link(self, folder: bytes, known: dict[bytes, bool]) -> bool:
         """Whether a folder is reached through a symbolic link; what was tracked there is gone from the work tree."""
@@ -274,6 +292,30 @@ def _is_top(folder: str) -> bool:
     """Whether `folder` has a `.git`: a folder with a HEAD, or the file of a linked work tree or submodule."""
     git = os.path.join(folder, ".git")
     return os.path.isfile(git) or os.path.lexists(os.path.join(git, "HEAD"))
+
+
+def _believed(settings: str, objects: str) -> str:
+    """The settings about the file system, without a `core.fileMode` that hides modes which the file system does keep.
+
+    It is tried with a file where git makes its own temporary ones; a folder that takes none hides nothing either.
+    """
+    kept = [line for line in settings.splitlines() if line.partition(" ")[0].lower() != "core.filemode"]
+    if len(kept) < len(settings.splitlines()) and _keeps_modes(objects):
+        kept.append("core.filemode true")
+        return "\n".join(kept)
+    return settings
+
+
+def _keeps_modes(folder: str) -> bool:
+    try:
+        with tempfile.NamedTemporaryFile(prefix="tmp_obj_", dir=folder) as file:
+            seen = []
+            for mode in (0o600, 0o700):
+                os.fchmod(file.fileno(), mode)
+                seen.append(os.stat(file.name).st_mode & 0o100)
+            return seen == [0, 0o100]
+    except OSError:
+        return True
 
 
 def _commit(done: Done) -> str | None:

@@ -17,7 +17,8 @@ def verify(root: str | None, as_json: bool) -> int:
     if as_json:
         show_json(report.pack(complete=True))
         return report.exit_status
-    line(f"{report.verdict}: {report.entries} entries, head {(report.head or '')[:16]}")
+    found = f", with {len(report.findings)} findings below" if report.findings else ""
+    line(f"{report.verdict}{found}: {report.entries} entries, head {(report.head or '')[:16]}")
     for part in ("integrity", "legality", "evidence", "anchoring", "key"):
         line(f"  {part:10} {getattr(report, part)}")
     if report.unanchored is not None:

@@ -108,11 +108,15 @@ def sentence(entry: Entry) -> str:
             drift = f"; drift in {', '.join(event.drift)}" if event.drift else ""
             return f"attested {', '.join(sorted(event.parts))} in {event.phase}{drift}"
         case BaselineAccepted():
-            what = f"{', '.join(sorted(event.parts))} of {event.principal} in {event.phase}"
-            return f"accepted {what}: {event.reason} (approved by {event.approver})"
+            dropped = f", without {', '.join(event.dropped)}" if event.dropped else ""
+            parts = ", ".join(sorted(event.parts)) or "no new part"
+            what = f"{parts} of {event.principal} in {event.phase}{dropped}"
+            return f"accepted {what}: {event.reason} (approved by {event.approver}, declared)"
         case ProcessAdopted():
             weaker = f"; weaker: {'; '.join(event.weakenings)}" if event.weakenings else ""
-            return f"adopted the process {event.process}: {event.reason} (approved by {event.approver}){weaker}"
+            return (
+                f"adopted the process {event.process}: {event.reason} (approved by {event.approver}, declared){weaker}"
+            )
         case EvidenceRestored():
             return f"restored {', '.join(event.restored)}"
     return event.type.replace(".", " ")

@@ -7,7 +7,7 @@ Loading the library takes longer than the answer itself. So the plain form of th
 from __future__ import annotations
 
 from enforcer.enforcer import Enforcer
-from enforcer.surfaces.cli.output import for_task, line, show_json
+from enforcer.surfaces.cli.output import for_task, line, shell_note, show_json
 from enforcer.workflow.record import Record
 from enforcer.workflow.state import OPEN
 
@@ -77,7 +77,7 @@ def _show(found: Status) -> None:
         seconds = found.lease.remaining_us // 1_000_000
         left = f"{seconds} s left" if found.lease.remaining_us else "expired"
         line(f"  lease     {found.lease.holder}, token {found.lease.token}, {left}")
-    line(f"  allowed   {', '.join(found.tools)}")
+    line(f"  allowed   {', '.join(found.tools)}{shell_note(found.tools)}")
     for one in found.accepted:
         line(f"  accepted  {one['phase']}/{one['artifact']} {one['digest'][:12]} ({one['origin']})")
     for name in found.changed:

@@ -190,3 +190,11 @@ def refused(outcome: Outcome, command: str) -> None:
     escalation = getattr(outcome.event, "escalation", ())
     if escalation:
         line(f"  escalated: {', '.join(escalation)} for the third time in a row. Stop, and ask for help.")
+
+
+def shell_note(tools: Iterable[str]) -> str:
+    """What a reader of the allowed tools would otherwise learn from a refusal."""
+    allowed = set(tools)
+    if {"run", "write"} <= allowed or not allowed - {"read"}:
+        return ""
+    return " (a shell command passes the guard only where run and write are both allowed)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from enforcer.surfaces.cli.options import acting, opened, reading, task_argument
-from enforcer.surfaces.cli.output import line, refusals_json, refusals_text, show_json
+from enforcer.surfaces.cli.output import line, refusals_json, refusals_text, shell_note, show_json
 from enforcer.workflow.process import ENFORCE
 from enforcer.workflow.state import OPEN
 
@@ -103,7 +103,7 @@ def _explained(members: dict[str, Any], rows: Rows, refusals: Iterable[Refusal])
         return
     line(f"{task} is in {members['phase']}; next comes {members['next'] or 'completion'}.")
     line(f"  attempt id, for JSON evidence: {members['attempt_id']}")
-    line(f"  tools allowed: {', '.join(members['tools'])}")
+    line(f"  tools allowed: {', '.join(members['tools'])}{shell_note(members['tools'])}")
     for row, problems in rows:
         show_row(row)
         for text in refusals_text(problems, task):

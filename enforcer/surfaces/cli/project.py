@@ -34,6 +34,8 @@ def init(
     line(f"ledger {made.ledger}")
     if made.key is None:
         line("no signing key: the user's state folder cannot be written, so the ledger stays unsealed")
+    if made.created:
+        line("next: commit enforcer.toml and AGENTS.md, so that they are no part of a task's change")
     line('next: enforcer open TASK --title "..."')
     return 0
 
@@ -86,8 +88,10 @@ def adopt(
         outcome = handle.adopt_process(name or enforcer.settings.process, reason=reason, approver=approver, key=key)
     difference = list(getattr(outcome.event, "difference", ()))
     weakenings = list(getattr(outcome.event, "weakenings", ()))
-    yes = f"{task} runs under {'the new process' if outcome.event else 'this process already'}"
-    extra = {"difference": difference, "weakenings": weakenings}
+    yes = f"{task} runs under this process already"
+    if outcome.event is not None:
+        yes = f"{task} runs under the new process (approved by {approver}, declared)"
+    extra = {"difference": difference, "weakenings": weakenings, "approval": "declared"}
     status = answer(outcome, "process adopt", as_json=as_json, yes=yes, extra=extra)
     if not as_json:
         for text in difference:

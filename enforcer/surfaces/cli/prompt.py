@@ -42,10 +42,12 @@ def attest(task: str, root: str | None, actor: str | None, key: str, as_json: bo
     Example:
       enforcer attest TASK --header system.txt --tools tools.json --model model.txt
     """
-    given = {part: read_bytes(path, MAX_PART) for part, path in parts.items() if path is not None}
-    if not given:
+    if not any(parts.values()):
         known = ", ".join(f"--{part}" for part in PARTS)
         raise RequestError("bad_attestation", "No part of a prompt was given.", fix=f"Give at least one of {known}.")
+    if list(parts.values()).count("-") > 1:
+        raise RequestError("bad_attestation", "Only one part can come from stdin.", fix="Put the others into files.")
+    given = {part: read_bytes(path, MAX_PART) for part, path in parts.items() if path is not None}
     with opened(root, actor) as enforcer:
         outcome = enforcer.task(task).attest(given, key=key)
     event = outcome.event
@@ -110,5 +112,11 @@ def accept(
         handle = enforcer.task(task)
         outcome = handle.accept_baseline(phase, reason=reason, approver=approver, principal=principal, key=key)
     parts = sorted(getattr(outcome.event, "parts", {}))
-    yes = f"accepted {', '.join(parts)} of {task} in {phase.upper()}" if parts else "the baselines are these already"
-    return answer(outcome, "baseline accept", as_json=as_json, yes=yes, extra={"parts": parts})
+    dropped = list(getattr(outcome.event, "dropped", ()))
+    yes = "the baselines are these already"
+    if outcome.event is not None:
+        without = f", without {', '.join(dropped)}" if dropped else ""
+        what = f"{', '.join(parts) or 'no new part'} of {task} in {phase.upper()}{without}"
+        yes = f"accepted {what} (approved by {approver}, declared)"
+    extra = {"parts": parts, "dropped": dropped, "approval": "declared"}
+    return answer(outcome, "baseline accept", as_json=as_json, yes=yes, extra=extra)

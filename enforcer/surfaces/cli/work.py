@@ -50,7 +50,8 @@ def open_(
     with opened(root, actor) as enforcer:
         outcome = enforcer.submit_open(task, title=title, process=process, base=base, key=key)
     phase = outcome.state.phase if outcome.state else ""
-    yes = f"opened {task} in {phase}" if outcome.event else f"{task} is open already, in {phase}"
+    standing = outcome.state.status if outcome.state else ""
+    yes = f"opened {task} in {phase}" if outcome.event else f"{task} was opened before, and is {standing} in {phase}"
     status = answer(outcome, "open", as_json=as_json, yes=yes)
     if status == 0 and not as_json:
         line(f"next: enforcer explain {task}")

@@ -11,6 +11,7 @@ from enforcer.workflow.rules.subject import (
     AUTHOR,
     UNOBSERVED,
     Fault,
+    GitFacts,
     Subject,
     Surroundings,
     bounded,
@@ -18,7 +19,7 @@ from enforcer.workflow.rules.subject import (
     shown,
     stale,
 )
-from enforcer.workflow.state import principal
+from enforcer.workflow.state import is_among, principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def check_diff(subject: Subject, surroundings: Surroundings, params: Mapping[str
     git = surroundings.git
     if git is None:
         return (_no_git(surroundings),)
+    if git.unborn:
+        return _unborn(git)
     if not git.changes:
         return (invalid("cannot be right: nothing has changed since the task's base commit", "Make the change first."),)
     fix = f"Write it again: git add -AN && git diff --binary --no-renames {surroundings.base or EMPTY_TREE}"
@@ -63,7 +66,8 @@ def check_diff(subject: Subject, surroundings: Surroundings, params: Mapping[str
         return ()
     return (
         stale(
-            "is not what git says: applied to the task's base commit it does not give the files as they are now", fix
+            "is not what git says: applied to the task's base commit it does not give the files as they are now",
+            f"{fix} (with `git -c core.fileMode=true`, if the repository says that modes do not count)",
         ),
     )
 
@@ -73,6 +77,8 @@ def check_files(subject: Subject, surroundings: Surroundings, params: Mapping[st
     git = surroundings.git
     if git is None:
         return (_no_git(surroundings),)
+    if git.unborn:
+        return _unborn(git)
     named = {
         path for _, path in paths(subject.value, params["list"], params.get("member", "")) if isinstance(path, str)
     }
@@ -155,11 +161,13 @@ def check_reviewer(subject: Subject, surroundings: Surroundings, params: Mapping
                 f"Let {shown(found)} advance the task, or let {shown(who)} review.",
             )
         )
-    if who in surroundings.implementers and not surroundings.self_review:
+    if is_among(who, surroundings.implementers) and not surroundings.self_review:
         fix = "Let somebody else review and advance: release the lease, and use another --actor."
         faults.append(
             Fault(
-                AUTHOR, f"comes from {shown(who)}, who held the task in IMPLEMENT; nobody reviews their own work", fix
+                AUTHOR,
+                f"comes from {shown(who)}, who held the task where it was written; nobody reviews their own work",
+                fix,
             )
         )
     return tuple(faults)
@@ -170,6 +178,8 @@ def check_commit(subject: Subject, surroundings: Surroundings, params: Mapping[s
     git = surroundings.git
     if git is None:
         return (_no_git(surroundings),)
+    if git.unborn and not surroundings.bound_tree:
+        return _unborn(git)
     if not git.head:
         return (invalid("cannot speak of a commit: nothing is committed yet", "Commit the change."),)
     field = params.get("field", "commit")
@@ -196,6 +206,8 @@ def check_tree(subject: Subject, surroundings: Surroundings, params: Mapping[str
     git = surroundings.git
     if git is None:
         return (_no_git(surroundings),)
+    if git.unborn:
+        return _unborn(git)
     if surroundings.bound_tree and git.tree == surroundings.bound_tree:
         return ()
     fix = "Ignore or remove what tools left behind (`git status` shows it); with other changes, backtrack to IMPLEMENT."
@@ -213,6 +225,15 @@ def check_observed(subject: Subject, surroundings: Surroundings, params: Mapping
             "Let Enforcer run the command that `observe` names for it.",
         ),
     )
+
+
+def _unborn(git: GitFacts) -> tuple[Fault, ...]:
+    """Files that no diff can hold would be a change that nobody sees."""
+    faults = []
+    for path in git.unborn:
+        message = f"cannot speak of all files: {shown(path)} contains a git repository without a commit"
+        faults.append(invalid(message, f"Remove {shown(path)}, ignore it in .gitignore, or commit in it."))
+    return bounded(faults)
 
 
 def _no_git(surroundings: Surroundings) -> Fault:

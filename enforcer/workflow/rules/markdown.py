@@ -1,4 +1,4 @@
-"""Reads a Markdown document as sections, and tells real text from placeholders.
+"""Reads a Markdown document as sections.
 
 Only what the rules ask about is read: headings (ATX and setext), fenced code, comments, front matter, list items. It
 stands among the pure modules because what counts as a section with text in it is part of what is enforced. Every
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from enforcer.workflow.record import Record
+from enforcer.workflow.rules.prose import ITEM, count, count_code, placeholder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,27 +22,10 @@ TEXT, CODE = "text", "code"
 _FENCE = r"[ \t]*(?:[-*+>][ \t]+)*(`{3,}|~{3,})(.*)"
 _ATX = r" {0,3}(#{1,6})(?:[ \t]+(.*))?$"
 _UNDERLINE = r" {0,3}(?:=+|-+)[ \t]*$"
-_ITEM = r"[ \t>]*(?:[-*+]|[0-9]{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?(.*)"
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]+)*[.):]?|[A-Za-z][.)]|[IVXivx]{1,5}[.)])[ \t]+"
 _JOINT = r"(?i)[ \t]+and[ \t]+|[&/,+]"
-_WORD = r"[^\W\d_]+"
 
-_MARK = "TODO|FIXME|TBD|TBA|TBC|XXX"
-_PLACEHOLDER = "|".join(
-    (
-        # An honest text may speak about such marks: "TODO comments are removed".
-        rf"(?:{_MARK})\b(?![ \t-]+(?:comment|marker|item|list|tag|entr|note|annotation|line|file|app))",
-        rf"(?i:{_MARK})[ \t]*(?:[:.!]|…|$)",
-        rf"[^:=\u2013\u2014]*[:=\u2013\u2014][ \t]*(?:{_MARK})[ \t]*[.!…]*$",
-        r"<(?=[^<>=@ \t]+[ \t])[^<>=/!@][^<>=@]*>[ \t]*[.:]?$",
-        r"\[(?i:fill|insert|describe|your|add|placeholder)\b[^\[\]]*\][ \t]*[.:]?$",
-        r"(?i:lorem ipsum)",
-        r"(?:\.\.\.+|…+)$",
-        r"(?i:to be (?:determined|defined|decided|described|written|filled(?: in)?|done|added|completed))[ \t]*[.!…]*$",
-        r"(?i:fill (?:me|this) in|(?:your )?text (?:goes )?here|coming soon|write me)[ \t]*[.!…]*$",
-    )
-)
-_LOOKED_AT = 400  # Characters of a line that may show a placeholder, and of a title that may hold a name.
+_LOOKED_AT = 400  # Characters of a title that may hold a name.
 
 
 class Line(Record):
@@ -101,31 +85,31 @@ def named(document: Iterable[Section], wanted: str, others: Iterable[str] = ()) 
     return None if found is None else tuple(found)
 
 
+def sharing(document: Iterable[Section], wanted: str, others: Iterable[str]) -> int:
+    """How many of the names asked for, `wanted` among them, rest on one heading that joins names, and on no other."""
+    parts = tuple(document)
+    exact = {part.names[0] for part in parts if part.names}
+    key = _key(wanted)
+    keys = {key, *map(_key, others)} - exact
+    if key in exact:
+        return 1
+    return max((len(keys.intersection(part.names)) for part in parts if key in part.names), default=1)
+
+
 def words(lines: Iterable[Line], enough: int) -> int:
     """How many words of real text the lines hold, counted no further than `enough`.
 
-    Placeholders do not count, code does. Scripts that are written without spaces count two characters as a word.
+    Placeholders do not count, code does. Text is read across lines, as a tag or a target may be.
     """
-    found = 0
-    for line in lines:
-        if found >= enough:
-            break
-        if line.kind == CODE or not placeholder(line.text):
-            found += _count(line.text)
-    return min(found, enough)
+    kept = [line for line in lines if not placeholder(line.text)]
+    found = count("\n".join(line.text for line in kept if line.kind == TEXT))
+    return min(found + sum(count_code(line.text) for line in kept if line.kind == CODE), enough)
 
 
 def items(lines: Iterable[Line]) -> int:
     """How many list items with a word of real text the lines hold, at any depth."""
-    found = [re.match(_ITEM, line.text) for line in lines if line.kind == TEXT]
-    return sum(1 for item in found if item and _count(item[1]) and not placeholder(item[1]))
-
-
-def placeholder(line: str) -> str:
-    """The part of a line that shows that it still waits for its text; empty when nothing does."""
-    item = re.match(_ITEM, line)
-    text = (item[1] if item else line).lstrip(" \t>*_#|").rstrip(" \t*_#|")[:_LOOKED_AT]
-    return text[:40] if re.match(_PLACEHOLDER, text) else ""
+    found = [re.match(ITEM, line.text) for line in lines if line.kind == TEXT]
+    return sum(1 for item in found if item and count(item[1]) and not placeholder(item[1]))
 
 
 def _visible(text: str) -> Iterator[Line]:
@@ -212,7 +196,7 @@ def _is_setext(lines: tuple[Line, ...], position: int) -> bool:
     text = lines[position].text
     if not text.strip() or not re.match(_UNDERLINE, lines[position + 1].text):
         return False
-    if re.match(_ITEM, text) or text.startswith(("    ", "\t", ">", "|")) or re.match(_UNDERLINE, text):
+    if re.match(ITEM, text) or text.startswith(("    ", "\t", ">", "|")) or re.match(_UNDERLINE, text):
         return False
     before = lines[position - 1] if position else None
     return before is None or before.kind == CODE or not before.text.strip() or bool(re.match(_ATX, before.text))
@@ -233,7 +217,3 @@ def _names(title: str) -> tuple[str, ...]:
 
 def _key(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
-
-
-def _count(text: str) -> int:
-    return sum(max(1, len(run) // 2) if run[0] >= "\u2e80" else 1 for run in re.findall(_WORD, text))

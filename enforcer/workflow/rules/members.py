@@ -42,10 +42,8 @@ def absent(field: str, found: Any, wanted: str) -> Fault:
 
 
 def whole(value: Any) -> int | None:
-    """An integer, also one written `2.0`; None for everything else, booleans too."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return int(value) if isinstance(value, float) and value.is_integer() else None
+    """A count, which is written as an integer; None for everything else, `2.0`, `1e3` and booleans too."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def is_number(value: Any) -> bool:
@@ -60,13 +58,13 @@ def check_sum(subject: Subject, surroundings: Surroundings, params: Mapping[str,
     faults = []
     total = whole(member(subject.value, params["total"]))
     if total is None:
-        faults.append(absent(params["total"], member(subject.value, params["total"]), "a whole number"))
+        faults.append(absent(params["total"], member(subject.value, params["total"]), "an integer"))
     parts = []
     for field in params["parts"]:
         found = member(subject.value, field)
         count = 0 if found is MISSING else whole(found)
         if count is None or count < 0:
-            faults.append(absent(field, found, "a whole number from 0"))
+            faults.append(absent(field, found, "an integer from 0"))
         parts.append(count or 0)
     if not faults and sum(parts) != total:
         terms = " + ".join(params["parts"])
@@ -110,9 +108,9 @@ def check_rate(subject: Subject, surroundings: Surroundings, params: Mapping[str
     if not is_number(rate) or not 0 <= rate <= 1:
         faults.append(absent(params["rate"], rate, "a number from 0 to 1"))
     if part is None or part < 0:
-        faults.append(absent(params["covered"], covered, "a whole number from 0"))
+        faults.append(absent(params["covered"], covered, "an integer from 0"))
     if all_of_it is None or all_of_it < 0:
-        faults.append(absent(params["total"], total, "a whole number from 0"))
+        faults.append(absent(params["total"], total, "an integer from 0"))
     if faults or part is None or all_of_it is None:
         return tuple(faults)
     if part > all_of_it:
@@ -139,6 +137,22 @@ def check_rate(subject: Subject, surroundings: Surroundings, params: Mapping[str
             "Take rate and counts from one report.",
         ),
     )
+
+
+def check_part(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """A count is no greater than the count that it is a part of."""
+    faults = []
+    counts = []
+    for field in (params["field"], params["of"]):
+        found = member(subject.value, field)
+        counts.append(number := whole(found))
+        if number is None or number < 0:
+            faults.append(absent(field, found, "an integer from 0"))
+    part, all_of_it = counts
+    if faults or part is None or all_of_it is None or part <= all_of_it:
+        return tuple(faults)
+    message = f"has {shown(part)} as {shown(params['field'])}, more than {shown(all_of_it)} as {shown(params['of'])}"
+    return (invalid(message, "Take both counts from one report."),)
 
 
 def check_one_of(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:

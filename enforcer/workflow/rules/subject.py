@@ -49,6 +49,7 @@ class Patched(Record):
 class GitFacts(Record, kw_only=True):
     """What git says now. `changes` are the paths that differ between the base and the working files.
 
+    `unborn` are the git repositories among the working files that hold no commit, whose files are in no tree.
     `tree` is the id of the working files' tree, `head` the commit that is checked out ("" before the first) and
     `head_tree` its tree; `patched` maps the names of diffs to what they lead to. What no rule needs is left empty.
     """
@@ -57,6 +58,7 @@ class GitFacts(Record, kw_only=True):
     head: str = ""
     head_tree: str = ""
     changes: tuple[str, ...] = ()
+    unborn: tuple[str, ...] = ()
     patched: Mapping[str, Patched] = {}
 
     nested_maps: ClassVar[Mapping[str, type[Record]]] = {"patched": Patched}

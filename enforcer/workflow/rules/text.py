@@ -9,7 +9,7 @@ import re
 
 from enforcer.ledger import codec
 from enforcer.workflow.process import DIFF, JSON, MARKDOWN
-from enforcer.workflow.rules import markdown
+from enforcer.workflow.rules import markdown, prose
 from enforcer.workflow.rules.subject import Fault, Subject, Surroundings, bounded, invalid, shown
 
 TYPE_CHECKING = False
@@ -103,9 +103,14 @@ def check_sections(subject: Subject, surroundings: Surroundings, params: Mapping
         if lines is None:
             fix = f'Add the heading "## {heading}" and write below it.'
             faults.append(invalid(f"has no heading {shown(heading)}", fix))
-        elif (found := markdown.words(lines, least)) < least:
+            continue
+        joined = markdown.sharing(document, heading, headings)
+        asked = least * joined
+        if (found := markdown.words(lines, asked)) < asked:
+            names = f", whose heading joins {joined} names" if joined > 1 else ""
             fix = "Write it. Comments and placeholders do not count; where there is nothing, say so and why."
-            faults.append(invalid(f"has {_counted(found, 'word')} of text below {shown(heading)}, not {least}", fix))
+            message = f"has {_counted(found, 'word')} of text below {shown(heading)}{names}, not {asked}"
+            faults.append(invalid(message, fix))
     return bounded(faults)
 
 
@@ -129,7 +134,7 @@ def _counted(count: int, noun: str) -> str:
 def check_no_placeholder(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Nothing still waits for its text."""
     found = _members(subject.value, params.get("members", ())) if subject.format == JSON else _lines(subject)
-    return bounded([_waiting(where, mark) for where, text in found if (mark := markdown.placeholder(text))])
+    return bounded([_waiting(where, mark) for where, text in found if (mark := prose.placeholder(text))])
 
 
 def _lines(subject: Subject) -> Iterator[tuple[str, str]]:

@@ -56,8 +56,19 @@ def codes(found: tuple[Fault, ...]) -> list[str]:
 EXAMPLES: dict[str, tuple[dict, Any, list[Any]]] = {
     "sum": (
         {"total": "t", "parts": ["a", "b"]},
-        {"t": 3, "a": 1, "b": 2.0},
-        [{"t": 3, "a": 1}, {"t": True, "a": 1}, {"a": 0}, {"t": 0, "a": 1, "b": -1}, {"t": 1, "a": "1"}, [], None],
+        {"t": 3, "a": 1, "b": 2},
+        [
+            {"t": 3, "a": 1, "b": 2.0},
+            {"t": 3.0, "a": 3},
+            {"t": 1e308, "a": 1e308},
+            {"t": 3, "a": 1},
+            {"t": True, "a": 1},
+            {"a": 0},
+            {"t": 0, "a": 1, "b": -1},
+            {"t": 1, "a": "1"},
+            [],
+            None,
+        ],
     ),
     "minimum": (
         {"field": "n", "value": 70},
@@ -76,6 +87,11 @@ EXAMPLES: dict[str, tuple[dict, Any, list[Any]]] = {
             {"r": True, "c": 1, "t": 1},
             {},
         ],
+    ),
+    "part": (
+        {"field": "p", "of": "w"},
+        {"p": 3, "w": 3},
+        [{"p": 4, "w": 3}, {"p": -1, "w": 3}, {"p": 1.0, "w": 3}, {"p": 1, "w": True}, {"p": 1}, {"w": 1}, []],
     ),
     "one_of": (
         {"field": "s", "values": ["healthy"]},
@@ -194,6 +210,13 @@ def test_who_implemented_does_not_review_unless_the_process_says_so() -> None:
     assert ask("reviewer", {}, {"reviewer": "ann/1"}, around=author.replace(self_review=True)) == ()
 
 
+@pytest.mark.parametrize("actor", ["ANN", "Ann/2", "ann."])
+def test_an_author_does_not_review_in_another_spelling(actor: str) -> None:
+    around = AROUND.replace(actor=actor)
+
+    assert codes(ask("reviewer", {}, {"reviewer": actor.partition("/")[0]}, around=around)) == [AUTHOR]
+
+
 def test_a_diff_leads_from_the_base_to_the_files_as_they_are() -> None:
     def diff(git: GitFacts | None) -> list[str]:
         return codes(ask("diff", {}, format="diff", around=AROUND.replace(git=git, git_problem="no repository")))
@@ -224,6 +247,17 @@ def test_the_tree_is_the_one_that_was_accepted() -> None:
     assert codes(ask("tree", {}, around=AROUND.replace(bound_tree=OTHER_TREE))) == [STALE]
     assert codes(ask("tree", {}, around=AROUND.replace(bound_tree=""))) == [STALE]
     assert codes(ask("tree", {}, around=AROUND.replace(git=None))) == [INVALID]
+
+
+def test_a_repository_without_a_commit_is_told_by_every_rule_that_looks_at_the_files() -> None:
+    around = AROUND.replace(git=GIT.replace(unborn=("inner/", "other/")))
+    for kind in ("diff", "files", "tree"):
+        found = ask(kind, {"list": "files"}, {"files": ["a.py", "b.py"]}, around=around)
+        assert codes(found) == [INVALID, INVALID]
+        assert "'inner/' contains a git repository without a commit" in found[0].message
+        assert "commit in it" in found[0].fix
+    assert ask("commit", {}, {"commit": HEAD}, around=around) == ()
+    assert codes(ask("commit", {}, {"commit": HEAD}, around=around.replace(bound_tree=""))) == [INVALID, INVALID]
 
 
 def test_without_git_the_fix_is_told() -> None:
