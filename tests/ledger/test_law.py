@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from enforcer.errors import DamagedError, EnforcerError, InternalError
-from enforcer.ledger.entry import BadLine, format_event
+from enforcer.ledger.entry import BadLine, Entry, format_event
 from enforcer.ledger.files import FileLedger
 from enforcer.ledger.law import Law
 from enforcer.ledger.memory import MemoryLedger
