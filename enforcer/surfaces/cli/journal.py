@@ -9,6 +9,7 @@ import click
 
 from enforcer.surfaces.cli.options import opened, reading
 from enforcer.surfaces.cli.output import line, plain, show_json
+from enforcer.telemetry.spans import span_of, trace_of
 from enforcer.workflow.events import (
     BaselineAccepted,
     CommandRefused,
@@ -53,8 +54,9 @@ def log(task: str | None, form: str, root: str | None, as_json: bool) -> int:
             _show_markdown(entries, task)
         else:
             for entry in entries:
-                who = f"{entry.task or '-':16} {entry.event.actor:16}"
-                line(f"{entry.seq:6} {_time(entry.ts)} {who} {sentence(entry)}")
+                # A journal of one task need not name it in every line.
+                who = f"{entry.event.actor:12}" if task else f"{entry.task or '-':12} {entry.event.actor:12}"
+                line(f"{entry.seq:5} {_time(entry.ts)[:19]} {who} {sentence(entry)}")
     return 0
 
 
@@ -67,6 +69,8 @@ def _members(entry: Entry) -> dict[str, Any]:
         "hash": entry.hash,
         "key": entry.key,
         "type": f"dev.enforcer.{entry.event.type}",
+        "trace_id": trace_of(entry),
+        "span_id": span_of(entry),
         "summary": sentence(entry),
         "data": entry.event.pack(),
     }

@@ -89,6 +89,7 @@ def _show(found: Status) -> None:
     if found.stalled_minutes:
         line(f"  stalled   no progress for {found.stalled_minutes} minutes")
     if found.last_refusal:
-        line(f"  refused   {found.last_refusal['code']}: {found.last_refusal['message']}")
+        last = found.last_refusal
+        line(f"  refused   last, in {last['phase'] or found.phase}: {last['code']}: {last['message']}")
     if found.state == OPEN:
         line(f"  next      enforcer explain {found.task}")
