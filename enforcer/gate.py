@@ -301,10 +301,11 @@ class Gate:
         """Whether the lease that the decision relied on has run out since: a pause may come at any point."""
         if not isinstance(event, WorkEvent) or event.lease is not None or not event.token:
             return False
-        return not self.leases.remaining_us(call.task, event.token)
+        # The boot clock is enough: while the ledger names the same token, its expiry can only have been put off.
+        return self._clock.boot()[1] >= call.expires_ns
 
     def _sign_of_life(self, event: Event, state: TaskState | None, call: _Call) -> None:
-        if isinstance(event, LeaseClaimed | LeaseTakenOver):
+        if isinstance(event, (LeaseClaimed, LeaseTakenOver)):
             self.leases.grant(call.task, event.token)
         elif isinstance(event, WorkEvent) and event.lease is not None:
             self.leases.grant(call.task, event.lease.token)
@@ -317,6 +318,7 @@ class Gate:
         now = self._clock.now()
         lease = state.lease if state else None
         call.remaining_us = self.leases.remaining_us(call.task, lease.token) if lease else 0
+        call.expires_ns = self._clock.boot()[1] + call.remaining_us * 1000
         if not call.begun:
             # The token that counts is the one held when the command began, whatever is true when it is written.
             call.begun = True
@@ -393,6 +395,7 @@ class _Call:
         "actor",
         "begun",
         "command",
+        "expires_ns",
         "fresh_id",
         "key",
         "reading",
@@ -409,5 +412,6 @@ class _Call:
         self.begun = False
         self.token: int | None = None
         self.remaining_us = 0
+        self.expires_ns = 0
         self.reading: Reading | None = None
         self.reasons = b""

@@ -95,7 +95,7 @@ def decide(state: TaskState | None, command: Command, facts: Facts, process: Pro
     if state is None or process is None:
         raise RequestError("unknown_task", "There is no such task on this ledger.", fix="Open it: enforcer open TASK")
     _check_request(command, process)
-    if state.status != OPEN and not isinstance(command, UseTool | RestoreEvidence):
+    if state.status != OPEN and not isinstance(command, (UseTool, RestoreEvidence)):
         if isinstance(command, ReleaseLease):
             return None
         refusal = Refusal("task_closed", f"The task is {state.status}.", state.phase, fix="Open a new task.")

@@ -37,12 +37,12 @@ def structure(state: TaskState | None, event: Event) -> Iterator[str]:
         return
     if state.status != OPEN and not isinstance(event, _AFTER_CLOSE):
         yield f"the task was {state.status} before"
-    if isinstance(event, events.PhaseAdvanced | events.PhaseBacktracked):
+    if isinstance(event, (events.PhaseAdvanced, events.PhaseBacktracked)):
         if event.start != state.phase:
             yield f"it leaves {event.start}, but the task stood in {state.phase}"
         if event.attempt_id == state.attempt_id:
             yield "the new attempt has the id of the old one"
-    if isinstance(event, events.CommandRefused | events.ToolRefused) and not event.refusals:
+    if isinstance(event, (events.CommandRefused, events.ToolRefused)) and not event.refusals:
         yield "it refuses without a reason"
     if isinstance(event, events.PromptAttested) and not set(event.first) <= set(event.parts):
         yield "it makes a baseline of a part that was not presented"
@@ -57,7 +57,7 @@ def outside(event: Event) -> Iterator[str]:
 
 def claim_of(event: Event) -> tuple[str, int] | None:
     """Holder and token of the lease that an event takes, if it takes one."""
-    if isinstance(event, events.LeaseClaimed | events.LeaseTakenOver):
+    if isinstance(event, (events.LeaseClaimed, events.LeaseTakenOver)):
         return event.holder, event.token
     if isinstance(event, events.WorkEvent) and event.lease is not None:
         return event.lease.holder, event.lease.token
