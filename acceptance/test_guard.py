@@ -246,3 +246,20 @@ def test_a_closed_task_allows_reading_only(world: World) -> None:
 
     assert world.guard("T", "Read", file_path="a.py").status == 0
     assert world.guard("T", "Write", file_path="a.py", content="x").status == 1
+
+
+@pytest.mark.parametrize(
+    "beside", [{"env": {"ENFORCER_ACTOR": "bob"}}, {"environment": {"PATH": "/elsewhere"}}, {"script": "rm -rf /"}]
+)
+def test_a_call_of_the_gate_with_anything_unknown_beside_it_is_denied(world: World, beside: dict) -> None:
+    world.given_task("T", "SPEC")
+    assert world.guard("T", "Bash", command="enforcer status T", timeout=60).status == 0
+    assert world.guard("T", "Bash", command="enforcer status T", **beside).status == 1
+
+
+def test_different_shell_commands_are_different_denials(world: World) -> None:
+    world.given_task("T", "SPEC")
+    for _ in range(12):
+        world.guard("T", "Bash", command="ls")
+    told = world.guard("T", "Bash", command="git push --force")
+    assert told.json["coalesced"] is False

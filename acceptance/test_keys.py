@@ -137,3 +137,12 @@ def test_a_malformed_key_is_an_error(world: World, key: str, tmp_path: Path) -> 
 
     assert (reply.status, reply.codes) == (2, ["bad_key"])
     assert world.lines() == before
+
+
+def test_a_key_that_looks_like_one_of_the_gates_own_is_refused_unless_it_is_one(world: World) -> None:
+    reply = world.ask("open", "NEW", "--key", ".mine")
+    assert (reply.status, reply.json["error"]["code"]) == (2, "bad_key")
+
+    first = world.ask("open", "NEW").json
+    again = world.ask("open", "NEW", "--key", first["key"]).json
+    assert (again["seq"], again["repeated"]) == (first["seq"], True)

@@ -189,3 +189,14 @@ def test_the_process_of_a_task_can_be_shown(world: World) -> None:
 
     assert reply.status == 0
     assert all(phase in reply.out for phase in PHASES)
+
+
+def test_a_process_file_with_a_second_name_is_refused(world: World) -> None:
+    evidence = world.root / "state" / "evidence"
+    evidence.mkdir(parents=True, exist_ok=True)
+    (evidence / "weak.toml").write_text(plain_process(), encoding="utf-8")
+    (world.root / "linked.toml").hardlink_to(evidence / "weak.toml")
+
+    reply = world.ask("open", "NEW", "--process", "linked.toml")
+
+    assert (reply.status, reply.json["error"]["code"]) == (2, "bad_process")

@@ -7,6 +7,7 @@ import pytest
 from acceptance.doubles import ManualClock
 from acceptance.model import PHASES
 from acceptance.world import ADA, BOB, World
+from enforcer import EnforcerError
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -79,4 +80,18 @@ def test_without_the_users_folder_everything_works_unsealed(world: World) -> Non
     world.write("T", "SPEC")
 
     assert world.ask("advance", "T", actor=BOB).status == 0
+    assert world.verdict() == "verified"
+
+
+def test_a_clock_beyond_what_an_entry_can_hold_writes_nothing(world: World) -> None:
+    world.given_task("T", "SPEC")
+    lines = world.lines()
+    clock = ManualClock()
+    clock.wall = 1 << 60
+
+    with world.library(clock=clock) as enforcer, pytest.raises(EnforcerError) as refused:
+        enforcer.task("T").advance("MONITOR")
+
+    assert refused.value.code == "clock_unusable"
+    assert world.lines() == lines
     assert world.verdict() == "verified"

@@ -17,7 +17,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from enforcer.errors import DamagedError, InternalError, RequestError
-from enforcer.ledger.codec import JsonFault, canonical
+from enforcer.ledger.codec import MAX_INTEGER, JsonFault, canonical
 from enforcer.ledger.entry import format_event
 from enforcer.workflow.decide import EvidenceNeeded, coalesces, decide, stalled_minutes
 from enforcer.workflow.events import (
@@ -335,7 +335,7 @@ class Gate:
         )
 
     def _notes(self, state: TaskState | None, now: int) -> Notes | None:
-        back = max(0, self.store.head.ts - now)
+        back = min(max(0, self.store.head.ts - now), MAX_INTEGER)
         rejected = self.store.cache_rejected
         if state is None:
             return Notes(clock_back_us=back, cache_rejected=rejected) if back or rejected else None
@@ -365,9 +365,12 @@ class Gate:
     def _repeated(self, call: _Call) -> Outcome | None:
         """The first answer to a key that was used before on this task."""
         state = self.store.task(call.task)
-        if not call.key or state is None:
+        if not call.key:
             return None
-        entry = self._entry_of(call.key, state)
+        entry = self._entry_of(call.key, state) if state is not None else None
+        if entry is None and call.key.startswith(GENERATED_KEY):
+            message = f"No entry of {call.task} has the key {call.key}, and keys that begin so are made by Enforcer."
+            raise RequestError("bad_key", message, fix="Use a key that does not begin with a full stop.")
         if entry is None:
             return None
         same = entry.event.request == call.request and principal(entry.event.actor) == principal(call.actor)

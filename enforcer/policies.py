@@ -260,6 +260,8 @@ def _read_inside(path: str, root: str) -> bytes:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise Malformed((f"{path!a} is not a regular file",))
+        if status.st_nlink != 1:
+            raise Malformed((f"{path!a} is one file under several names, and another may be one that workers write",))
         if status.st_size > schema.MAX_SCHEMA:
             raise Malformed((f"{path!a} has {status.st_size} bytes; the limit is {schema.MAX_SCHEMA}",))
         with os.fdopen(os.dup(fd), "rb") as file:

@@ -6,7 +6,8 @@ on where the lines are kept. Pure: no file, no clock.
 
 from __future__ import annotations
 
-from enforcer.errors import InternalError, RequestError
+from enforcer.errors import InternalError, RequestError, UnavailableError
+from enforcer.ledger.codec import MAX_INTEGER
 from enforcer.ledger.entry import MAX_LEAF, BadLine, Entry, format_leaf, leaf_hash, parse_leaf
 from enforcer.workflow.evolve import Place, evolve
 from enforcer.workflow.record import Record
@@ -87,6 +88,9 @@ class Fold:
         """The line that would carry `event` next, and its time. Raises `RequestError` when it is too long."""
         state = self.task(task) if task is not None else None
         ts = max(now, self.head.ts)
+        if not 0 <= ts <= MAX_INTEGER:
+            message = f"The clock says {now} microseconds since 1970, which no entry can hold."
+            raise UnavailableError("clock_unusable", message, fix="Set the machine's clock, then ask again.")
         leaf = format_leaf(
             event,
             prev=self.head.hash,

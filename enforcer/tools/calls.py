@@ -8,6 +8,7 @@ of the disk only links are read.
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 from enforcer.errors import RequestError
 from enforcer.ledger.codec import JsonFault, parse
@@ -52,6 +53,11 @@ _WRITING: dict[str, tuple[str, ...]] = {
 # that name the folder where paths begin. What they hold is judged, or the call is not one.
 _PATHS = ("path", "paths", "file", "files", "filename", "filenames", "notebook", "uri", "target", "destination")
 _FOLDERS = ("cwd", "workdir", "dir", "directory", "folder")
+
+# Members of a shell call that change nothing of what a plain call of `enforcer` does; an environment would.
+_HARMLESS = frozenset(
+    ("command", "description", "explanation", "justification", "timeout", "timeout_ms", "run_in_background")
+)
 
 _SHELLS = frozenset(("Bash", "bash", "shell", "run"))
 _PATCHING = frozenset(("apply_patch",))
@@ -105,13 +111,18 @@ def _shell(given: dict[str, Any], root: str) -> dict[str, Any]:
         raise _bad("its command is neither text nor a list of words")
     anything = {"needs": (RUN, WRITE), "opaque": True}
     own = own_call(words) if words else None
-    if own is None or _elsewhere(given, root):
-        return {**anything, "mixed": own is not None or mentions_own_call(command)}
+    if own is None or _elsewhere(given, root) or not _is_plain(given):
+        return {**anything, "text": _digest(command), "mixed": own is not None or mentions_own_call(command)}
     own = _without_root(own, root)
     if "--" not in own:
         return {"needs": (), "enforcer": own}
     # After `--` stands a command that Enforcer would run, and it is judged as itself.
-    return {**anything, "enforcer": own, "mixed": mentions_own_call(" ".join(own[own.index("--") + 1 :]))}
+    mixed = mentions_own_call(" ".join(own[own.index("--") + 1 :]))
+    return {**anything, "text": _digest(command), "enforcer": own, "mixed": mixed}
+
+
+def _digest(command: str) -> str:
+    return sha256(command.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _without_root(words: tuple[str, ...], root: str) -> tuple[str, ...]:
@@ -166,6 +177,11 @@ def _elsewhere(given: dict[str, Any], root: str) -> bool:
     named = [value for member, value in given.items() if _ends(member, _FOLDERS) and value not in (None, False, True)]
     top = os.path.realpath(root)
     return any(not isinstance(each, str) or os.path.realpath(os.path.join(top, each)) != top for each in named)
+
+
+def _is_plain(given: dict[str, Any]) -> bool:
+    """Whether nothing stands beside the command that could change what it does: no environment, no second text."""
+    return all(member in _HARMLESS or _ends(member, _FOLDERS) for member in given)
 
 
 def _ends(member: str, endings: tuple[str, ...]) -> bool:

@@ -14,6 +14,8 @@ _GIT = "diff --git "
 _MOVED_FROM = ("rename from ", "rename old ", "copy from ")
 _MOVED_TO = ("rename to ", "rename new ", "copy to ")
 
+_HEADERS = ("--- ", "+++ ", "*** ", "Index:", _GIT)
+
 _NOTHING = "/dev/null"
 _WORDS = 16  # In how many words of a line an end of its name is looked for; a removed comment may look like a header.
 
@@ -42,6 +44,7 @@ def _read(lines: list[str]) -> list[str]:
     indent = ""  # Of the current section: what a patch in a mail has before each line.
     for raw in lines:
         line = raw.strip()
+        _check_disguise(raw)
         if line.startswith(_GIT):
             _settle(owed)
             indent = raw[: raw.index(_GIT)]
@@ -52,11 +55,22 @@ def _read(lines: list[str]) -> list[str]:
             names = _of_line(line)
             owed -= {side} if names else set()
             found += names
-        elif raw.startswith("***") and not line.lower().startswith(_BRACKETS):
+        elif (raw.startswith("***") or line.startswith("*** ")) and not line.lower().startswith(_BRACKETS):
             # The first line of a context diff, or a header of the envelope that is none.
             raise _Unreadable
     _settle(owed)
     return [name for name in found if name != _NOTHING]
+
+
+def _check_disguise(raw: str) -> None:
+    """Some programs look for headers behind an indent of X, as old mailers made it, or behind RFC 934's `- `."""
+    bare = raw.lstrip(" \t")
+    if not bare.startswith(("X", "- ")):
+        return
+    while bare.startswith(("X", "- ", " ", "\t")):
+        bare = bare[2:] if bare.startswith("- ") else bare[1:]
+    if bare.startswith(_HEADERS):
+        raise _Unreadable
 
 
 def _settle(owed: set[str]) -> None:
@@ -70,13 +84,13 @@ def _side(line: str, outdented: str) -> str | None:
         return "from"
     if line.startswith("+++ ") or outdented.startswith(_MOVED_TO):
         return "to"
-    return "" if line.startswith("Index: ") or line.lower().startswith(_ENVELOPE) else None
+    return "" if line.startswith("Index:") or line.lower().startswith(_ENVELOPE) else None
 
 
 def _of_line(line: str) -> list[str]:
     """Every name that a line may be taken to give."""
-    if line.startswith(("--- ", "+++ ", "Index: ")):
-        name, tab, date = line.partition(" ")[2].strip().partition("\t")
+    if line.startswith(("--- ", "+++ ", "Index:")):
+        name, tab, date = line[len("Index:") if line[0] == "I" else len("+++ ") :].strip().partition("\t")
         if "/" in date:
             raise _Unreadable
         ends = (name.strip(),) if tab else _ends(name)

@@ -85,7 +85,9 @@ def attestation_stage(state: TaskState, phase: Phase, facts: Facts, process: Pro
         if phase.drift == OBSERVE:
             return ()
         message = f"{who} has not attested its prompt in this attempt of {state.phase}."
-        return (Refusal("attestation_missing", message, state.phase, fix="enforcer attest TASK --prompt FILE"),)
+        asked = kept_back({}, who, state.phase, state) or ("prompt",)
+        fix = f"enforcer attest TASK {' '.join(f'--{part} FILE' for part in asked)}"
+        return (Refusal("attestation_missing", message, state.phase, fix=fix),)
     return _drifted(drift(last.parts, who, state.phase, state, process), last.parts, state.phase, process)
 
 

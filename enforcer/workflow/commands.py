@@ -133,8 +133,9 @@ class UseTool(Command, kw_only=True):
     `needs` are the capabilities it would use. `writes` are the paths it would write: below the project relative to
     it, elsewhere absolute, links resolved. `protected` are further paths that no tool may write (process files, the
     user's key folder). `opaque`: what it writes cannot be told. `enforcer` holds the words of a call of `enforcer`
-    that was read in full; `mixed`: a shell command calls `enforcer` in a way that cannot be read. `shared` are those of
-    `writes` that lead to a file with another name as well; `unreadable`: a patch does not say plainly what it writes.
+    that was read in full; `mixed`: a shell command calls `enforcer` in a way that cannot be read. `text` is the digest
+    of a shell command. `shared` are those of `writes` that lead to a file with another name as well; `unreadable`: a
+    patch does not say plainly what it writes.
     """
 
     name: ClassVar[str] = "guard"
@@ -145,6 +146,7 @@ class UseTool(Command, kw_only=True):
     enforcer: tuple[str, ...] = ()
     mixed: bool = False
     opaque: bool = False
+    text: str = ""
     shared: tuple[str, ...] = ()
     unreadable: bool = False
     persona: str = ""

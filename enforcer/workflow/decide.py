@@ -286,6 +286,7 @@ def _use_tool(state: TaskState, command: UseTool, facts: Facts, process: Process
         paths=tuple(shown(path) for path in command.writes[:LISTED]),
         call=command.call,
         session=command.session,
+        text=command.text,
         forbidden=forbidden(command, state),
     )
     return refused.replace(escalation=escalation(state, refused))

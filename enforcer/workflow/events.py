@@ -181,7 +181,10 @@ class CommandRefused(WorkEvent, kw_only=True):
 
 
 class ToolRefused(Event, kw_only=True):
-    """A tool call that the guard denied. `forbidden`: some of it is for no guarded tool, in whatever phase."""
+    """A tool call that the guard denied. `forbidden`: some of it is for no guarded tool, in whatever phase.
+
+    `text` is the SHA-256 of a shell command's text, which tells two of them apart without repeating what they say.
+    """
 
     type: ClassVar[str] = "tool.refused"
     nested: ClassVar[Nested] = {**Event.nested, "refusals": Refusal}
@@ -193,6 +196,7 @@ class ToolRefused(Event, kw_only=True):
     call: str = ""
     session: str = ""
     escalation: tuple[str, ...] = ()
+    text: str = ""
     forbidden: bool = False
 
     @property

@@ -227,7 +227,7 @@ def _call_digest(event: events.Event) -> str:
     """Names a tool call briefly. Names and paths hold no line break: the guard escapes what cannot be printed."""
     if not isinstance(event, events.ToolRefused):
         return ""
-    words = (event.tool, *sorted(set(event.capabilities)), "", *sorted(set(event.paths)))
+    words = (event.tool, *sorted(set(event.capabilities)), "", *sorted(set(event.paths)), "", event.text)
     return sha256("\n".join(words).encode()).hexdigest()[:32]
 
 

@@ -149,3 +149,23 @@ def test_what_git_itself_writes_is_read_and_names_every_file(repository: Path, o
 
     assert changed <= set(patched(git(repository, "diff", "--cached", *options)) or ())
     assert "empty new.py" in changed
+
+
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        "\nX--- enforcer.toml\nX+++ enforcer.toml\nX@@ -1 +1 @@\nX-old\nX+new\n",
+        "- --- enforcer.toml\n+++ nonexistent\n@@ -1,1 +1,2 @@\n old\n+new\n",
+        "\n  *** enforcer.toml\n  --- nonexistent\n  ***************\n  *** 1 ****\n  ! old\n  --- 1 ----\n  ! new\n",
+    ],
+)
+def test_a_header_that_only_some_programs_find_makes_the_patch_unreadable(disguised: str) -> None:
+    innocent = "--- ok\n+++ ok\n@@ -1 +1 @@\n-x\n+y\n"
+    assert patched(innocent) is not None
+    assert patched(innocent + disguised) is None
+
+
+@pytest.mark.parametrize("header", ["Index:enforcer.toml", "Index:\tenforcer.toml", "Index: enforcer.toml"])
+def test_an_index_line_names_its_file_with_any_space_or_none(header: str) -> None:
+    names = patched(f"--- ok\n+++ ok\n@@ -1 +1 @@\n-x\n+y\n{header}\n1c1\n< old\n---\n> new\n")
+    assert names is None or "enforcer.toml" in names
