@@ -68,6 +68,9 @@ def _is_refusal(line: bytes) -> bool:
     return isinstance(value, dict) and value.keys() >= _REFUSAL
 
 
+NOTHING = Unsealed()  # The usual answer, made once.
+
+
 class Margins:
     """The line files below `state`. Every method raises `UnavailableError` where the disk gives no answer."""
 
@@ -91,6 +94,8 @@ class Margins:
         refusals = self._seal("refusals", f"{task}.jsonl", refused_to, lost)
         # A session that was sealed is asked for as well when somebody took it off the list.
         names = dict.fromkeys((*self._sessions(task), *guarded))
+        if not names and refusals is None and not lost:
+            return NOTHING
         seals = (self._seal("guard", name, guarded.get(name, 0), lost) for name in names)
         guard = tuple(seal for seal in seals if seal is not None)
         return Unsealed(refusals=refusals, guard=guard, lost=tuple(lost))
@@ -108,7 +113,9 @@ class Margins:
 
     def _sessions(self, task: str) -> tuple[str, ...]:
         """File names only, each once: what stands in a file anybody can write leads nowhere else."""
-        data = self._read(f"{self._state}/guard/.tasks/{task}", 0) or b""
+        data = self._read(f"{self._state}/guard/.tasks/{task}", 0)
+        if not data:
+            return ()
         names = data.decode("ascii", "replace").split("\n")
         return tuple(dict.fromkeys(name for name in names if name and set(name) <= _NAME and name[0] != "."))
 
