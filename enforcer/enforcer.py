@@ -12,10 +12,10 @@ import pwd
 from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.evidence.folder import Folder
 from enforcer.evidence.objects import Objects
+from enforcer.evidence.processes import StoredProcesses
 from enforcer.gate import Gate
 from enforcer.leases.files import FileLeases
 from enforcer.ledger.cache import Cache
-from enforcer.ledger.codec import parse_line
 from enforcer.ledger.files import FileLedger
 from enforcer.ledger.margins import Margins
 from enforcer.ledger.store import parse_identity
@@ -107,7 +107,7 @@ class Enforcer:
         self.folder = Folder(f"{project.state}/evidence")
         self.objects = Objects(f"{project.state}/objects", disk, entropy)
         self.margins = Margins(project.state, disk=disk)
-        self._processes = _Processes(self.objects)
+        self._processes = StoredProcesses(self.objects)
         self.ledger = store(
             self.ledger_folder, disk=disk, clock=clock, entropy=entropy, cache_key=key, judge=_Judge(self._processes)
         )
@@ -352,7 +352,7 @@ class Enforcer:
         try:
             identity = parse_identity(read_file(self.disk, path), path)
         except FileNotFoundError:
-            raise _no_ledger(path, known) from None
+            raise no_ledger(path, known) from None
         except OSError as error:
             message = f"The ledger cannot be read: {error.strerror}."
             raise UnavailableError("ledger_unreadable", message, where=path, fix="Make it readable.") from error
@@ -409,7 +409,7 @@ def _verify(
         f"{project.state}/ledger",
         disk=disk,
         objects=objects,
-        processes=_Processes(objects),
+        processes=StoredProcesses(objects),
         known=UserState(user, disk, entropy).ledger_of(project.state),
         progress=progress,
     )
@@ -419,7 +419,7 @@ def _verify(
 class _Judge:
     """Asks the law of the lines of others, from the first one on: a command that reads none does not load it."""
 
-    def __init__(self, processes: _Processes) -> None:
+    def __init__(self, processes: StoredProcesses) -> None:
         self._processes = processes
         self._law: Any = None
 
@@ -428,26 +428,6 @@ class _Judge:
             self._law = adapter("law").Law(self._processes)
         faults: list[str] = self._law(state, entry)
         return faults
-
-
-class _Processes:
-    """Stored processes by digest, each read once."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-        self._read: dict[str, Process] = {}
-
-    def __call__(self, digest: str) -> Process:
-        process = self._read.get(digest)
-        if process is None:
-            data = self._objects.get(digest)
-            try:
-                process = self._read[digest] = Process.unpack(parse_line(data))
-            except ValueError as error:
-                message = "A stored process cannot be read by this release."
-                fix = "Read it with the release that wrote it."
-                raise DamagedError("process_damaged", message, where=digest, fix=fix) from error
-        return process
 
 
 def _unknown(task: str) -> RequestError:
@@ -476,7 +456,8 @@ def _settings(path: str, disk: Disk) -> Settings:
     return settings
 
 
-def _no_ledger(path: str, known: str | None) -> UnavailableError | RequestError:
+def no_ledger(path: str, known: str | None) -> UnavailableError | RequestError:
+    """The answer where no ledger stands: it vanished, if `known` was seen here, or there never was one."""
     if known is not None:
         message = f"The ledger {known} was here and is gone, and history is never begun anew in silence."
         fix = "Restore state/ledger from a copy. If a new history is meant: enforcer init --new-ledger"

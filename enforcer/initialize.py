@@ -10,7 +10,7 @@ import os
 
 from enforcer import __version__
 from enforcer.attestation.keys import create_keys
-from enforcer.enforcer import Enforcer, check_state, emptied, login_name
+from enforcer.enforcer import Enforcer, check_state, emptied, login_name, no_ledger
 from enforcer.errors import UnavailableError
 from enforcer.ledger import files
 from enforcer.ledger.entry import format_event
@@ -139,9 +139,7 @@ class _Start:
         """A ledger that was seen here and is gone is never replaced in silence. Raises `ledger_missing`."""
         known = self._user.ledger_of(self._project.state)
         if known is not None and not self._disk.exists(self._identity):
-            message = f"The ledger {known} was here and is gone, and history is never begun anew in silence."
-            fix = "Restore state/ledger from a copy. If a new history is meant: enforcer init --new-ledger"
-            raise UnavailableError("ledger_missing", message, where=self._identity, fix=fix)
+            raise no_ledger(self._identity, known)
 
     def write_settings(self, process: str) -> None:
         path = self._project.settings_path

@@ -99,6 +99,7 @@ LIGHT = (
     "enforcer.evidence.descent",
     "enforcer.evidence.folder",
     "enforcer.evidence.objects",
+    "enforcer.evidence.processes",
     "enforcer.tools",
 )
 HEAVY = {

@@ -56,11 +56,12 @@ def count_refusals(chunks: Iterable[bytes]) -> int:
     for chunk in chunks:
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()[: _LONGEST + 1]  # A line that never ends stays too long, and costs no memory.
-        found += sum(map(_is_refusal, lines))
+        found += sum(map(is_refusal, lines))
     return found
 
 
-def _is_refusal(line: bytes) -> bool:
+def is_refusal(line: bytes) -> bool:
+    """Whether a line, without its end, is one that `Margins.refuse` writes."""
     try:
         value = parse_line(line) if 0 < len(line) <= _LONGEST else None
     except JsonFault:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from enforcer.ledger.codec import JsonFault, parse
+from enforcer.ledger.margins import is_refusal
 from enforcer.telemetry.lines import read_lines
 
 TYPE_CHECKING = False
@@ -45,8 +46,9 @@ def count_refusals(disk: Disk, state: str, reached: dict[str, tuple[int, ...]] |
     for name, path in _files(disk, os.path.join(state, "refusals")):
         task = name.removesuffix(SUFFIX)
         offset, count = known.get(task, (0, 0))
-        for _, end in read_lines(disk, path, offset):
-            offset, count = end, count + 1
+        for line, end in read_lines(disk, path, offset):
+            # What the ledger would not seal as a refusal is not measured as one either.
+            offset, count = end, count + is_refusal(line)
         known[task] = (offset, count)
     return {task: count for task, (_, count) in known.items()}
 

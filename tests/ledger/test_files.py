@@ -392,6 +392,7 @@ def test_a_beginning_that_fails_half_way_can_be_repeated(tmp_path):
                 folder, disk=SystemDisk(), clock=ManualClock(), entropy=CountingEntropy(), cache_key=None
             )
             append(ledger, opened())
+            assert ledger.head.size == 1, (call, nth)
             ledger.close()
 
 

@@ -549,7 +549,9 @@ def test_refusals_without_an_entry_count_at_once_and_once(tmp_path: Path) -> Non
     for _ in range(9):
         story.skip()
     followed(story.ledger, tmp_path).run()
-    write_lines(tmp_path / "refusals" / "T.jsonl", *({"codes": ["phase_skip"]} for _ in range(5)))
+    refused = {"actor": "ada", "codes": ["phase_skip"], "command": "advance", "hash": "0" * 64, "seq": 9, "ts": START}
+    padding: tuple[object, ...] = (None, {}, {"codes": ["phase_skip"]})
+    write_lines(tmp_path / "refusals" / "T.jsonl", *(refused for _ in range(5)), *padding)
 
     followed(story.ledger, tmp_path).run()
     assert summed(tmp_path, "phase_skips_attempted") == 14
