@@ -99,9 +99,57 @@ class Event(Record, kw_only=True):
         return ()
 
 
+class Predecessor(Record, kw_only=True):
+    """The ledger that another one continues, as far as it was still trusted: `size` entries under `root` (hex).
+
+    `key` is the vkey that can no longer be trusted, `checkpoint` the note that vouches for size and root.
+    """
+
+    origin: str
+    size: int
+    root: str
+    key: str
+    reason: str
+    checkpoint: str = ""
+
+
 class LedgerCreated(Event, kw_only=True):
     type: ClassVar[str] = "ledger.created"
+    nested: ClassVar[Nested] = {**Event.nested, "predecessor": Predecessor}
     version: str
+    predecessor: Predecessor | None = None
+
+
+class LedgerRecovered(Event, kw_only=True):
+    """The ledger's tail was repaired, and nothing that was acknowledged was touched.
+
+    `kind` is `torn` (bytes after the last complete line were cut off) or `unsynced` (a sync had failed, and every line
+    from `offset` on was written anew). `size` counts the bytes cut off, which lie under `quarantine`, or rewritten;
+    `digest` is their SHA-256.
+    """
+
+    type: ClassVar[str] = "ledger.recovered"
+    kind: str
+    segment: str
+    offset: int
+    size: int
+    digest: str
+    quarantine: str = ""
+
+
+class KeyRotated(Event, kw_only=True):
+    """From the next entry on `new` signs checkpoints; `old` still counts for trees of up to `cap` entries.
+
+    `seq` is this entry's own number. Both keys signed the same statement, see `docs/format.md`; base64.
+    """
+
+    type: ClassVar[str] = "key.rotated"
+    old: str
+    new: str
+    seq: int
+    cap: int
+    old_signature: str
+    new_signature: str
 
 
 class TaskOpened(Event, kw_only=True):
@@ -276,6 +324,8 @@ EVENTS: dict[str, type[Event]] = {
     kind.type: kind
     for kind in (
         LedgerCreated,
+        LedgerRecovered,
+        KeyRotated,
         TaskOpened,
         PhaseAdvanced,
         PhaseBacktracked,

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 LEASED_STAGES = ("attestation", "evidence")
 UNLEASED_STAGES = ("task", "order", "lease")
 
+# What the ledger says of itself, outside every task.
+OF_THE_LEDGER = (events.LedgerCreated, events.LedgerRecovered, events.KeyRotated)
+
 _AFTER_CLOSE = (events.CommandRefused, events.ToolRefused, events.EvidenceRestored)
 
 
 def structure(state: TaskState | None, event: Event) -> Iterator[str]:
     """Why an event of a task cannot follow `state`; None stands for a task that was never opened."""
-    if isinstance(event, events.LedgerCreated):
-        yield "the beginning of a ledger stands among the entries of a task"
+    if isinstance(event, OF_THE_LEDGER):
+        yield f"{event.type} stands among the entries of a task"
         return
     if state is None or isinstance(event, events.TaskOpened):
         if state is not None:
@@ -51,7 +54,7 @@ def structure(state: TaskState | None, event: Event) -> Iterator[str]:
 
 def outside(event: Event) -> Iterator[str]:
     """Why an event cannot stand without a task."""
-    if not isinstance(event, events.LedgerCreated):
+    if not isinstance(event, OF_THE_LEDGER):
         yield f"{event.type} stands without a task"
 
 

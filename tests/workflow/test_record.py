@@ -237,6 +237,8 @@ def test_an_event_is_read_by_its_full_type_only() -> None:
 def test_the_types_of_events_are_a_wire_format() -> None:
     assert set(EVENTS) == {
         "ledger.created",
+        "ledger.recovered",
+        "key.rotated",
         "task.opened",
         "phase.advanced",
         "phase.backtracked",
