@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from bench import growth
 from bench.sample import Figure, percentile
 from bench.world import World, document
 from enforcer.ledger.entry import format_event
@@ -13,6 +14,7 @@ from enforcer.task import Task
 from enforcer.workflow.events import LeaseClaimed
 
 TIMES = 1000
+SEALS = 250
 GIT_TIMES = 50
 PROCESS_TIMES = 21
 WARM = 20
@@ -23,10 +25,12 @@ def figures(world: World) -> Iterator[Figure]:
     yield append(world)
     yield from leases(world)
     yield attestation(world)
+    yield checkpoint(world)
     yield document_phase(world, "advance, three documents judged before", 3.0, fresh=False)
     yield document_phase(world, "advance, three new documents", 20.0, fresh=True)
     yield implement(world)
     yield status(world)
+    yield from growth.figures(world.folder)
 
 
 def append(world: World) -> Figure:
@@ -62,6 +66,19 @@ def leases(world: World) -> Iterator[Figure]:
         world.bare_write(released, world.line_size(outcome))
     yield _settled(claimed)
     yield _settled(released)
+
+
+def checkpoint(world: World) -> Figure:
+    """A signed head of the ledger after one more entry, kept by the signer and beside the ledger."""
+    figure = Figure("checkpoint", 12.0)
+    task = world.enforcer.open_task("SEAL")
+    for _ in range(SEALS + WARM):
+        outcome = task.claim()
+        task.release()
+        sealed = figure.time(world.enforcer.sealer.seal)
+        assert sealed.size > outcome.seq
+        world.bare_write(figure, len(sealed.note))
+    return _settled(figure, SEALS)
 
 
 def attestation(world: World) -> Figure:
@@ -136,10 +153,10 @@ def status(world: World) -> Figure:
     return figure
 
 
-def _settled(figure: Figure) -> Figure:
+def _settled(figure: Figure, times: int = TIMES) -> Figure:
     """Without the first samples, which pay for loading."""
     del figure.samples[:WARM], figure.floor[:WARM]
-    figure.ok = len(figure.samples) == TIMES
+    figure.ok = len(figure.samples) == times
     return figure
 
 

@@ -25,6 +25,7 @@ from enforcer.settings import encode, load
 from enforcer.task import Task
 from enforcer.userstate import UserState
 from enforcer.workflow.commands import Open
+from enforcer.workflow.events import KeyRotated, ToolRefused
 from enforcer.workflow.process import Process
 
 TYPE_CHECKING = False
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Self
 
+    from enforcer.attestation.signer import FileSigner
     from enforcer.evidence.audit import AuditReport
     from enforcer.evidence.git import Repository
     from enforcer.gate import Outcome
     from enforcer.ledger.entry import Entry
+    from enforcer.ledger.seal import Sealer
     from enforcer.ledger.store import Identity
     from enforcer.ledger.verify import Report
     from enforcer.policies import Loaded
@@ -45,7 +48,9 @@ if TYPE_CHECKING:
     from enforcer.settings import Settings
     from enforcer.telemetry.follower import Follower
     from enforcer.telemetry.metrics import Measures
+    from enforcer.verification import Asked
     from enforcer.workflow.commands import UseTool
+    from enforcer.workflow.events import Event
     from enforcer.workflow.process import Artifact
     from enforcer.workflow.state import TaskState
 
@@ -59,7 +64,10 @@ _ADAPTERS = {
     "git": "enforcer.evidence.git",
     "heartbeat": "enforcer.leases.heartbeat",
     "law": "enforcer.ledger.law",
-    "verify": "enforcer.ledger.verify",
+    "seal": "enforcer.ledger.seal",
+    "signer": "enforcer.attestation.signer",
+    "signatures": "enforcer.attestation.signatures",
+    "verification": "enforcer.verification",
     "audit": "enforcer.evidence.audit",
     "calls": "enforcer.tools.calls",
     "scaffold": "enforcer.evidence.scaffold",
@@ -127,7 +135,9 @@ class Enforcer:
             clock=clock,
             entropy=entropy,
             lease_auto=self.settings.lease_auto,
+            follow=self._follow,
         )
+        self._sealer: Sealer | None = None
         self._judge: Any = None
         self._verdicts: Any = None
 
@@ -170,6 +180,8 @@ class Enforcer:
 
     def close(self) -> None:
         """Give back what is open, and keep new verdicts for later. All that counts is on the ledger already."""
+        if self._sealer is not None:
+            self._sealer.settle()
         if self.gate.answered:
             self.settle()
             if self._verdicts is not None:
@@ -226,17 +238,33 @@ class Enforcer:
 
     # Answers about the whole -----------------------------------------------------------------------------------------
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> Report:
-        """Check every byte of the ledger and replay what it tells. Believes no cache."""
-        return _verify(self.project, self.user_folder, self.disk, self.entropy, progress)
+    def verify(self, asked: Asked | None = None, *, progress: Callable[[int, int], None] | None = None) -> Report:
+        """Check every byte of the ledger and replay what it tells, held against what was `asked`."""
+        verification = adapter("verification")
+        report: Report = verification.verify_project(
+            self.project,
+            self.user_folder,
+            asked or verification.NOTHING,
+            disk=self.disk,
+            entropy=self.entropy,
+            progress=progress,
+        )
+        return report
 
-    def audit(self, task: str = "") -> AuditReport:
-        """Hold the evidence folders against the ledger."""
-        states = list(self.states())
-        if task and all(state.task != task for state in states):
-            raise _unknown(task)
+    def audit(self, task: str = "", *, rejudge: bool = False, stored: bool = False) -> AuditReport:
+        """Hold the evidence folders, and the stored copies of what was accepted, against the ledger.
+
+        With `rejudge`, every accepted artifact is judged again. With `stored`, the copies alone are looked at: for a
+        place to which ledger and objects were brought, and no folder of evidence.
+        """
         report: AuditReport = adapter("audit").audit(
-            states, folder=self.folder, objects=self.objects, processes=self.process, task=task or None
+            self.entries(task),
+            None if stored else self.folder,
+            self.objects,
+            self.process,
+            task=task or None,
+            tree=None if stored else self._tree,
+            schema_faults=adapter("schema").faults if rejudge else None,
         )
         return report
 
@@ -245,6 +273,33 @@ class Enforcer:
     @property
     def ledger_folder(self) -> str:
         return f"{self.project.state}/ledger"
+
+    @property
+    def sealer(self) -> Sealer:
+        """Who makes the checkpoints of this ledger."""
+        if self._sealer is None:
+            self._sealer = adapter("seal").Sealer(
+                self.ledger_folder, self.ledger, self.signer, disk=self.disk, entropy=self.entropy, clock=self.clock
+            )
+        return self._sealer
+
+    def signer(self) -> FileSigner:
+        """Who signs for this ledger. Raises `UnavailableError` where this user has no key of it: `key_missing`, …"""
+        signer: FileSigner = adapter("signer").FileSigner(
+            self.user_folder, self.identity.id, disk=self.disk, entropy=self.entropy
+        )
+        signer.settle(self._rotation)
+        signer.check_belongs(self.identity.key)
+        return signer
+
+    def _rotation(self, seq: int) -> KeyRotated | None:
+        self.ledger.catch_up()
+        event = self.ledger.entry(seq).event if seq < self.ledger.head.size else None
+        return event if isinstance(event, KeyRotated) else None
+
+    def _follow(self, event: Event | None) -> None:
+        if not isinstance(event, ToolRefused):  # A guarded call waits for its answer, and loads nothing for this.
+            self.sealer.follow(event)
 
     def observe(self, state: TaskState, process: Process, actor: str) -> Any:
         """Read and judge a phase's evidence (`gate.Observer`); the judge is loaded when evidence is first asked for."""
@@ -362,6 +417,14 @@ class Enforcer:
             raise DamagedError("ledger_replaced", message, where=path, fix=fix)
         return identity
 
+    def _tree(self) -> str:
+        """The id of the working files' tree; empty where there is no repository."""
+        repository = self.repository()
+        if repository is None:
+            return ""
+        with repository:
+            return repository.tree(self.excluded)
+
     def _base(self, revision: str) -> str:
         repository = self.repository()
         if repository is None:
@@ -372,19 +435,14 @@ class Enforcer:
         return repository.resolve(revision) if revision else repository.head() or ""
 
 
-def verify(
-    start: str | os.PathLike[str] | None = None,
-    *,
-    root: str | None = None,
-    environ: Mapping[str, str] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Report:
-    """Verify the ledger of a project that need not be fit for use: whatever is wrong with it is in the report."""
+def locate(
+    start: str | None = None, *, root: str | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Project, str]:
+    """The project that governs `start`, or the one at `root`, and the user's folder; neither need be fit for use."""
     environ = os.environ if environ is None else environ
     disk = SystemDisk()
-    where = None if start is None else os.fspath(start)
-    project = find(where, root=root, environ=environ, projects_of=lambda path: _settings(path, disk).projects)
-    return _verify(project, user_folder(environ), disk, SystemEntropy(), progress)
+    project = find(start, root=root, environ=environ, projects_of=lambda path: _settings(path, disk).projects)
+    return project, user_folder(environ)
 
 
 def emptied(folder: str) -> UnavailableError:
@@ -398,22 +456,6 @@ def check_state(state: str) -> None:
     """Refuse a state folder that is a symbolic link: what it led to today need not be what it leads to tomorrow."""
     if os.path.islink(state):
         raise RequestError("state_is_link", "The state folder is a symbolic link.", where=state, fix="Remove it.")
-
-
-def _verify(
-    project: Project, user: str, disk: Disk, entropy: Entropy, progress: Callable[[int, int], None] | None
-) -> Report:
-    check_state(project.state)
-    objects = Objects(f"{project.state}/objects", disk, entropy)
-    report: Report = adapter("verify").verify(
-        f"{project.state}/ledger",
-        disk=disk,
-        objects=objects,
-        processes=StoredProcesses(objects),
-        known=UserState(user, disk, entropy).ledger_of(project.state),
-        progress=progress,
-    )
-    return report
 
 
 class _Judge:

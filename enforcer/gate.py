@@ -9,7 +9,7 @@ Everything that changes a task goes through `Gate.submit`. Its order is the guar
    the one line (the commit point);
 5. release the lock, sync, and only then acknowledge.
 
-What follows (caches, telemetry) changes no answer.
+What follows (caches, checkpoints, telemetry) changes no answer.
 """
 
 from __future__ import annotations
@@ -147,7 +147,10 @@ class Gate:
         clock: Clock,
         entropy: Entropy,
         lease_auto: bool = True,
+        follow: Callable[[Event | None], None] = lambda event: None,
     ) -> None:
+        """`follow` is told of each answer once it is durable, and changes none."""
+        self._follow = follow
         self.store, self.leases, self._observer, self._objects, self._margins = (
             store,
             leases,
@@ -173,6 +176,7 @@ class Gate:
         self.store.sync()
         self.answered = True
         self.store.save_caches()
+        self._follow(None if outcome.repeated or outcome.coalesced else outcome.event)
         return outcome
 
     def repeated(self, task: str, command: Command, *, actor: str, key: str) -> Outcome | None:
@@ -382,9 +386,9 @@ class Gate:
         )
 
     def _entry_of(self, key: str, state: TaskState) -> Entry | None:
-        receipt = state.keys.get(key)
-        if receipt is not None:
-            return self.store.entry(receipt.seq)
+        seq = state.keys.get(key)
+        if seq is not None:
+            return self.store.entry(seq)
         if state.status == OPEN and not key.startswith(GENERATED_KEY):
             return None
         # The keys of a closed task, and those that were made here, are found along the task's own chain.

@@ -28,8 +28,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from enforcer.ledger.store import Store
     from enforcer.ports import Disk, Entropy
     from enforcer.project import Project
+    from enforcer.workflow.events import Predecessor
 
 BEGIN, END = "<!-- enforcer: begin -->", "<!-- enforcer: end -->"
 
@@ -167,7 +169,7 @@ class _Start:
                 return
             if not new:
                 self.refuse_vanished()
-            identity = self._new_identity()
+            identity = new_identity(self._keys, disk=self._disk, entropy=self._entropy)
             files.create(self._ledger, identity, disk=self._disk, entropy=self._entropy)
             if new:
                 self._remember(identity.id)
@@ -194,7 +196,7 @@ class _Start:
             known = self._user.ledger_of(self._project.state)
             if not enforcer.ledger.begun and known is not None and self._identity not in self.created:
                 raise emptied(self._ledger)
-            _write_first_entry(enforcer)
+            begin(enforcer.ledger, enforcer.actor, entropy=self._entropy)
             self._remember(enforcer.identity.id)
 
     def write_agents(self) -> None:
@@ -204,15 +206,6 @@ class _Start:
         if BEGIN not in text:
             joined = f"{text.rstrip()}\n\n{section}" if text.strip() else f"# Agents\n\n{section}"
             self._write(path, joined.encode("utf-8", "surrogateescape"))
-
-    def _new_identity(self) -> Identity:
-        ledger = self._entropy.token(16).hex()
-        origin = f"enforcer/{ledger}"
-        try:
-            vkey: str | None = create_keys(self._keys, ledger, origin, self._entropy, self._disk)
-        except UnavailableError:
-            vkey = None  # A ledger without a key works, unsealed; `status` and `verify` say so.
-        return Identity(ledger, vkey, origin)
 
     def _remember(self, ledger: str) -> None:
         try:
@@ -225,12 +218,24 @@ class _Start:
         self.created.append(path)
 
 
-def _write_first_entry(enforcer: Enforcer) -> None:
-    with enforcer.ledger.writing():
-        if enforcer.ledger.head.size:
+def new_identity(user_folder: str, *, disk: Disk, entropy: Entropy) -> Identity:
+    """A ledger's name, and its keys where the user has a folder for them."""
+    ledger = entropy.token(16).hex()
+    origin = f"enforcer/{ledger}"
+    try:
+        vkey: str | None = create_keys(user_folder, ledger, origin, entropy, disk)
+    except UnavailableError:
+        vkey = None  # A ledger without a key works, unsealed; `status` and `verify` say so.
+    return Identity(ledger, vkey, origin)
+
+
+def begin(ledger: Store, actor: str, *, entropy: Entropy, predecessor: Predecessor | None = None) -> None:
+    """Write the first entry of a ledger that has none, durably."""
+    with ledger.writing():
+        if ledger.head.size:
             return
-        event = LedgerCreated(actor=enforcer.actor, version=__version__)
-        key = GENERATED_KEY + enforcer.entropy.token(16).hex()
-        data = format_event(event, task=None, key=key, source=enforcer.identity.origin)
-        enforcer.ledger.append(event, data, task=None, key=key)
-    enforcer.ledger.sync()
+        event = LedgerCreated(actor=actor, version=__version__, predecessor=predecessor)
+        key = GENERATED_KEY + entropy.token(16).hex()
+        data = format_event(event, task=None, key=key, source=ledger.identity.origin)
+        ledger.append(event, data, task=None, key=key)
+    ledger.sync()

@@ -46,6 +46,14 @@ class Disk(Protocol):
     def open(self, path: str, flags: int, mode: int = 0o644) -> int: ...
     def close(self, fd: int) -> None: ...
     def size(self, fd: int) -> int: ...
+    def identify(self, fd: int) -> tuple[int, int]:
+        """Device and inode of an open file: what stays the same when the file gets another name."""
+        ...
+
+    def look(self, path: str) -> tuple[int, int, int]:
+        """Device, inode and size of what stands under a name, links not followed."""
+        ...
+
     def read(self, fd: int, size: int, offset: int) -> bytes:
         """Exactly `size` bytes from `offset`, fewer only at the end of the file."""
         ...
@@ -56,6 +64,14 @@ class Disk(Protocol):
 
     def overwrite(self, fd: int, data: bytes) -> None:
         """Write `data` at offset 0 and cut the file to its length."""
+        ...
+
+    def replace(self, fd: int, data: bytes, offset: int) -> None:
+        """One write at `offset` of a file opened without `O_APPEND`. A short write raises `OSError` (ENOSPC)."""
+        ...
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut the file to `size` bytes."""
         ...
 
     def datasync(self, fd: int) -> None:
@@ -80,6 +96,14 @@ class Disk(Protocol):
     def exists(self, path: str) -> bool: ...
     def lock(self, fd: int) -> None:
         """Wait for the exclusive `flock` on `fd`."""
+        ...
+
+    def try_lock(self, fd: int) -> bool:
+        """Take the exclusive `flock` on `fd` if nobody holds it; False where somebody does."""
+        ...
+
+    def await_unlock(self, fd: int) -> None:
+        """Wait until nobody holds the exclusive `flock` on `fd`. All who wait go on at once, and none of them holds it."""
         ...
 
     def unlock(self, fd: int) -> None: ...
@@ -133,6 +157,14 @@ class SystemDisk:
     def size(self, fd: int) -> int:
         return os.fstat(fd).st_size
 
+    def identify(self, fd: int) -> tuple[int, int]:
+        found = os.fstat(fd)
+        return found.st_dev, found.st_ino
+
+    def look(self, path: str) -> tuple[int, int, int]:
+        found = os.lstat(path)
+        return found.st_dev, found.st_ino, found.st_size
+
     def read(self, fd: int, size: int, offset: int) -> bytes:
         data = os.pread(fd, size, offset)
         if len(data) == size or not data:
@@ -154,6 +186,14 @@ class SystemDisk:
         if written != len(data):
             raise OSError(errno.ENOSPC, f"short write: {written} of {len(data)} bytes")
         os.ftruncate(fd, len(data))
+
+    def replace(self, fd: int, data: bytes, offset: int) -> None:
+        written = os.pwrite(fd, data, offset)
+        if written != len(data):
+            raise OSError(errno.ENOSPC, f"short write: {written} of {len(data)} bytes")
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
 
     def datasync(self, fd: int) -> None:
         if sys.platform == "darwin":
@@ -203,6 +243,17 @@ class SystemDisk:
 
     def lock(self, fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX)
+
+    def try_lock(self, fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def await_unlock(self, fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
     def unlock(self, fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_UN)

@@ -4,6 +4,7 @@ The folder lies outside every project, where whoever can write to a project's `s
 is read without any cryptographic library, because every command that reads a snapshot needs the cache key.
 
     <user folder>/<ledger id>/signing-key.pem, cache-key    written by `attestation.keys`
+    <user folder>/<ledger id>/seen                          {"root": …, "size": …}, the largest head that was seen whole
     <user folder>/paths/<SHA-256 of a path>                 {"id": …, "path": …}
 """
 
@@ -26,6 +27,8 @@ CACHE_KEY_NAME = "cache-key"
 CACHE_KEY_SIZE = 32
 
 _PATHS_NAME = "paths"
+_SEEN_NAME = "seen"
+_ROOT_SIZE = 32
 _SECRET_LIMIT = 65_536
 _ID_LENGTH = 32
 _HEX_DIGITS = frozenset("0123456789abcdef")
@@ -78,12 +81,51 @@ class UserState:
         except OSError as error:
             raise unwritable(self._folder, error) from error
 
+    def seen(self, ledger_id: str) -> tuple[int, bytes] | None:
+        """The largest head of a ledger that this user saw: size and root; None where none was, or it cannot be read.
+
+        Raises `DamagedError` `user_state_damaged` where something else stands in the file's place.
+        """
+        file = self._seen_file(ledger_id)
+        try:
+            data = read_file(self._disk, file)
+        except OSError:
+            return None
+        try:
+            mark = json.loads(data)
+            size, root = mark["size"], bytes.fromhex(mark["root"])
+            if type(size) is int and size > 0 and len(root) == _ROOT_SIZE:
+                return size, root
+        except (ValueError, TypeError, KeyError, RecursionError):
+            pass
+        message = "The note of the largest head that was seen of this ledger is damaged."
+        fix = "Delete the file once the ledger is known to be whole."
+        raise DamagedError("user_state_damaged", message, where=file, fix=fix)
+
+    def saw(self, ledger_id: str, size: int, root: bytes) -> None:
+        """Remember a head that was verified, unless a larger one was. A user without a folder remembers nothing."""
+        try:
+            before = self.seen(ledger_id)
+            if before is not None and before[0] >= size:
+                return
+            make_private_folder(self._disk, self._folder)
+            make_private_folder(self._disk, os.path.dirname(self._seen_file(ledger_id)))
+            data = json.dumps({"root": root.hex(), "size": size}, sort_keys=True).encode() + b"\n"
+            write_durably(self._disk, self._seen_file(ledger_id), data, entropy=self._entropy, mode=0o600)
+        except (OSError, DamagedError):
+            return
+
     def writable(self) -> bool:
         """Whether the folder could be written, told from permissions alone: nothing is created by asking."""
         folder = os.path.abspath(self._folder)
         while not os.path.lexists(folder):
             folder = os.path.dirname(folder)
         return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+
+    def _seen_file(self, ledger_id: str) -> str:
+        if not is_ledger_id(ledger_id):
+            raise InternalError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
+        return os.path.join(self._folder, ledger_id, _SEEN_NAME)
 
     def _path_file(self, place: str) -> str:
         return os.path.join(self._folder, _PATHS_NAME, hashlib.sha256(os.fsencode(place)).hexdigest())

@@ -50,7 +50,7 @@ def create_keys(folder: str, ledger_id: str, origin: str, entropy: Entropy, disk
     private = Ed25519PrivateKey.from_private_bytes(entropy.token(_SEED_SIZE))
     vkey = format_vkey(origin, private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
     secrets = {
-        SIGNING_KEY_NAME: private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        SIGNING_KEY_NAME: private_pem(private),
         CACHE_KEY_NAME: entropy.token(CACHE_KEY_SIZE),
     }
     _refuse_existing(disk, target)
@@ -83,10 +83,16 @@ def load_private(folder: str, ledger_id: str) -> Ed25519PrivateKey:
             fix="sign as the user who owns the key",
             where=path,
         ) from error
-    return _parse_private(data, path)
+    return parse_private(data, path)
 
 
-def _parse_private(data: bytes, path: str) -> Ed25519PrivateKey:
+def private_pem(key: Ed25519PrivateKey) -> bytes:
+    """A private key as it is stored: PKCS #8 in PEM, without a password."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def parse_private(data: bytes, path: str) -> Ed25519PrivateKey:
+    """The inverse. Raises `DamagedError` `key_damaged`; `path` is where it was read."""
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -20,17 +20,26 @@ from enforcer.workflow.state import is_among
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Protocol
 
-    from enforcer.evidence.folder import File, Folder, Problem
+    from enforcer.evidence.folder import File, Problem
     from enforcer.evidence.git import Repository
-    from enforcer.evidence.objects import Objects
     from enforcer.evidence.plan import Asked
     from enforcer.ports import Clock
     from enforcer.workflow.process import Process
     from enforcer.workflow.rules.subject import Fault, Subject
     from enforcer.workflow.state import TaskState
+
+    class Folder(Protocol):
+        """Where evidence is read, each file once. See `evidence.folder`."""
+
+        def read(self, task: str, phase: str, names: Iterable[str]) -> tuple[dict[str, File], tuple[Problem, ...]]: ...
+
+    class Objects(Protocol):
+        """Bytes by digest. See `evidence.objects`."""
+
+        def get(self, digest: str) -> bytes: ...
 
     class Verdicts(Protocol):
         """Verdicts over single artifacts, by the digests of artifact and rule."""

@@ -143,7 +143,7 @@ def entry_of(line: dict[str, Any], hash: str) -> Entry:
     envelope = line["event"]
     task = envelope.get("subject")
     key = envelope["id"].partition("/")[2]
-    event = _read_event(envelope["type"], envelope["data"])
+    event = read_event(envelope["type"], envelope["data"])
     before = (line["prev"], line["task_prev"])
     return Entry(line["seq"], line["ts"], task, line["task_seq"], *before, key, envelope["source"], event, hash)
 
@@ -175,7 +175,8 @@ def _check_envelope(envelope: Any) -> str | None:
     return task
 
 
-def _read_event(type_name: str, data: dict[str, Any]) -> Event:
+def read_event(type_name: str, data: dict[str, Any]) -> Event:
+    """The event of a line. Raises `BadLine`: `malformed`, or `unknown_event` for what may be of a later release."""
     try:
         return events.parse(type_name, data)
     except UnknownField as error:

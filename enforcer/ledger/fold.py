@@ -9,6 +9,8 @@ from __future__ import annotations
 from enforcer.errors import InternalError, RequestError, UnavailableError
 from enforcer.ledger.codec import MAX_INTEGER
 from enforcer.ledger.entry import MAX_LEAF, BadLine, Entry, format_leaf, leaf_hash, parse_leaf
+from enforcer.ledger.merkle import Frontier
+from enforcer.workflow.events import LedgerCreated
 from enforcer.workflow.evolve import Place, evolve
 from enforcer.workflow.record import Record
 from enforcer.workflow.structure import outside, structure
@@ -29,6 +31,9 @@ def no_judge(state: TaskState | None, entry: Entry) -> Iterable[str]:
     return ()
 
 
+MAX_PENDING = 1024
+
+
 class Head(Record):
     """The end of the ledger: number of entries, leaf hash and time (UTC µs) of the last. Empty: 0, genesis hash, 0."""
 
@@ -38,10 +43,10 @@ class Head(Record):
 
 
 class Fold:
-    """The state after the lines seen so far.
+    """The state after the lines seen so far. `touched` names the tasks of which there was a line.
 
     `load` brings in a task that an earlier snapshot knew of. `judge` is asked of lines that others wrote: an own line
-    was decided here, under the same rules.
+    was decided here, under the same rules. `frontier` is that of the tree at `head`, where that is not empty.
     """
 
     def __init__(
@@ -50,11 +55,23 @@ class Fold:
         head: Head,
         load: Callable[[str], TaskState | None] = lambda task: None,
         judge: Judge = no_judge,
+        frontier: Frontier | None = None,
     ) -> None:
         self.origin = origin
         self.head = head
         self.tasks: dict[str, TaskState] = {}
+        self.touched: set[str] = set()
         self._load, self._judge = load, judge
+        self._frontier = frontier or Frontier()
+        self._leaves: list[str] = []  # Leaf hashes that the frontier does not hold yet: an append need not wait for it.
+        assert self._frontier.size == head.size
+
+    @property
+    def frontier(self) -> Frontier:
+        """The Merkle tree's right edge at `head`. It grows with the ledger: copy what is to stay."""
+        leaves, self._leaves = self._leaves, []
+        self._frontier.extend(map(bytes.fromhex, leaves))
+        return self._frontier
 
     def task(self, name: str) -> TaskState | None:
         """The task's state; None when the ledger does not know it."""
@@ -74,9 +91,7 @@ class Fold:
             raise BadLine("illegal", fault)
         for fault in self._judge(state, entry):
             raise BadLine("illegal", fault)
-        if entry.task is not None:
-            self.tasks[entry.task] = evolve(state, entry.event, entry.place)
-        self.head = Head(entry.seq + 1, entry.hash, entry.ts)
+        self._move(entry.task, entry.event, state, entry.place)
         return entry
 
     def admit(self, event: Event, task: str | None) -> None:
@@ -108,15 +123,23 @@ class Fold:
         """Take in a line that was just built here by `next_leaf` and written: nothing of it needs reading again."""
         state = self.task(task) if task is not None else None
         place = Place(task or "-", self.head.size, state.task_seq + 1 if state else 1, leaf_hash(leaf), ts, key)
+        self._move(task, event, state, place)
+        return place
+
+    def _move(self, task: str | None, event: Event, state: TaskState | None, place: Place) -> None:
         if task is not None:
             self.tasks[task] = evolve(state, event, place)
-        self.head = Head(place.seq + 1, place.hash, ts)
-        return place
+            self.touched.add(task)
+        self.head = Head(place.seq + 1, place.hash, place.ts)
+        self._leaves.append(place.hash)
+        if len(self._leaves) >= MAX_PENDING:
+            _ = self.frontier
 
     def _structure(self, event: Event, task: str | None, state: TaskState | None) -> Iterable[str]:
         if task is not None:
             return structure(state, event)
-        return outside(event) if not self.head.size else (*outside(event), "the ledger begins a second time")
+        again = self.head.size and isinstance(event, LedgerCreated)
+        return (*outside(event), *(("the ledger begins a second time",) if again else ()))
 
     def _check(self, entry: Entry) -> None:
         if entry.source != self.origin:

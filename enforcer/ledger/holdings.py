@@ -17,7 +17,7 @@ from enforcer.workflow import events
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from enforcer.ledger.report import Findings
     from enforcer.ports import Disk
@@ -37,33 +37,39 @@ _ABSENT = -1
 
 
 class Holdings:
-    """Looks at each object once. `state` is the folder that holds the margins."""
+    """Looks at each object once, and names what is wrong with it once a task, so that every task that stands on it
+    is named, whoever reads the others. `state` is the folder that holds the margins."""
 
     def __init__(self, state: str, *, disk: Disk, objects: Objects, found: Findings) -> None:
         self._state, self._disk, self._objects, self._found = state, disk, objects, found
         self._sizes: dict[bytes, int] = {}
-        self._absent: set[str] = set()
+        self._absent: dict[bytes, EnforcerError] = {}
+        self._told: set[tuple[str | None, bytes | str]] = set()
+        self._task: str | None = None
 
-    def check_event(self, event: Event, seq: int) -> None:
-        """Everything that an event names."""
-        for digest, what in _named(event):
-            self.check_object(digest, what, seq)
-        if isinstance(event, events.PhaseAdvanced):
+    def check_event(self, event: Any, task: str | None, seq: int) -> None:
+        """Everything that an event of `task` names."""
+        self._task = task
+        named = _NAMED.get(type(event))
+        if named is not None:
+            for digest, what in named(event):
+                self.check_object(digest, what, task, seq)
+        elif type(event) is events.PhaseAdvanced:
             for one in event.evidence:
-                size = self.check_object(one.digest, f"{event.start}/{one.artifact}", seq)
-                if size not in (None, one.size):
+                size = self.check_object(one.digest, f"{event.start}/{one.artifact}", task, seq)
+                if size is not None and size != one.size:
                     message = f"{event.start}/{one.artifact} has {size} bytes, and {one.size} are on record."
                     self._found.contradiction(EVIDENCE, seq, "size_wrong", message)
         if event.notes is not None:
             self._check_margins(event.notes, seq)
 
-    def check_process(self, process: Process, seq: int) -> None:
+    def check_process(self, process: Process, task: str | None, seq: int) -> None:
         """The schemas that a process names."""
         for phase, artifact in process.artifacts():
             if artifact.schema:
-                self.check_object(artifact.schema, f"the schema of {phase.name}/{artifact.name}", seq)
+                self.check_object(artifact.schema, f"the schema of {phase.name}/{artifact.name}", task, seq)
 
-    def check_object(self, digest: str, what: str, seq: int) -> int | None:
+    def check_object(self, digest: str, what: str, task: str | None, seq: int) -> int | None:
         """The size of an object whose bytes are those of its digest; None where there is no such object."""
         try:
             name = bytes.fromhex(digest)
@@ -72,17 +78,24 @@ class Holdings:
         if len(name) != 32 or name.hex() != digest:
             self._found.contradiction(LEGALITY, seq, "digest_malformed", f"What names {what} is not a digest.")
             return None
-        if name not in self._sizes:
-            self._sizes[name] = self._look(digest, what, seq)
-        return self._sizes[name] if self._sizes[name] != _ABSENT else None
-
-    def _look(self, digest: str, what: str, seq: int) -> int:
-        try:
-            return len(self._objects.get(digest))
-        except EnforcerError as error:
+        size = self._sizes.get(name)
+        if size is None:
+            size = self._sizes[name] = self._look(name)
+        if size != _ABSENT:
+            return size
+        if (task, name) not in self._told:
+            self._told.add((task, name))
+            error = self._absent[name]
             report = self._found.contradiction if error.code == "object_damaged" else self._found.gap
             report(EVIDENCE, seq, error.code, f"{what}: {error.message}")
-        return _ABSENT
+        return None
+
+    def _look(self, name: bytes) -> int:
+        try:
+            return len(self._objects.get(name.hex()))
+        except EnforcerError as error:
+            self._absent[name] = error.with_traceback(None)
+            return _ABSENT
 
     def _check_margins(self, notes: Notes, seq: int) -> None:
         for seal in notes.guard:
@@ -126,10 +139,10 @@ class Holdings:
         try:
             return self._disk.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
-            if path not in self._absent:
+            if (self._task, path) not in self._told:
                 code = "margin_missing" if isinstance(error, FileNotFoundError) else "margin_unreadable"
                 self._found.gap(EVIDENCE, seq, code, f"{shown} cannot be read: {error.strerror}.")
-            self._absent.add(path)
+            self._told.add((self._task, path))
             return None
 
     def _chunks(self, fd: int, start: int, end: int) -> Iterator[bytes]:
@@ -144,14 +157,28 @@ def _through(see: Callable[[bytes], None], chunks: Iterable[bytes]) -> Iterator[
         yield data
 
 
-def _named(event: Event) -> Iterator[tuple[str, str]]:
-    """Digest and meaning of what an event names, besides accepted evidence."""
-    if isinstance(event, events.TaskOpened | events.ProcessAdopted):
-        yield event.digest, f"the process {event.process}"
-    elif isinstance(event, events.CommandRefused) and event.reasons:
+# Digest and meaning of what an event names, besides accepted evidence.
+
+
+def _process(event: events.TaskOpened | events.ProcessAdopted) -> Iterator[tuple[str, str]]:
+    yield event.digest, f"the process {event.process}"
+
+
+def _reasons(event: events.CommandRefused) -> Iterator[tuple[str, str]]:
+    if event.reasons:
         yield event.reasons, "the full list of reasons"
-    elif isinstance(event, events.EvidenceRestored):
-        for files, verb in ((event.restored, "restored"), (event.replaced, "replaced")):
-            for name, digest in files.items():
-                if digest:
-                    yield digest, f"{name}, as it was {verb}"
+
+
+def _restored(event: events.EvidenceRestored) -> Iterator[tuple[str, str]]:
+    for files, verb in ((event.restored, "restored"), (event.replaced, "replaced")):
+        for name, digest in files.items():
+            if digest:
+                yield digest, f"{name}, as it was {verb}"
+
+
+_NAMED: dict[type[Event], Callable[[Any], Iterator[tuple[str, str]]]] = {
+    events.TaskOpened: _process,
+    events.ProcessAdopted: _process,
+    events.CommandRefused: _reasons,
+    events.EvidenceRestored: _restored,
+}

@@ -47,6 +47,9 @@ class MemoryLedger:
     def head(self) -> Head:
         return self._fold.head
 
+    def root(self) -> bytes:
+        return self._fold.frontier.root()
+
     def catch_up(self) -> None:
         """Nobody else writes here."""
 

@@ -81,6 +81,10 @@ class Store(Protocol):
     @property
     def head(self) -> Head: ...
 
+    def root(self) -> bytes:
+        """The root hash (RFC 6962, 32 bytes) of the tree of the `head.size` entries seen so far."""
+        ...
+
     @property
     def cache_rejected(self) -> str:
         """Why a cache was thrown away since the last written entry; empty when none was."""
@@ -97,7 +101,12 @@ class Store(Protocol):
         ...
 
     def writing(self) -> AbstractContextManager[None]:
-        """Hold the append lock, caught up. A torn or damaged tail raises `DamagedError` and is never overwritten."""
+        """Hold the append lock, caught up, on a ledger that is whole.
+
+        What a crash left is repaired first, and the repair recorded (`ledger.recovered`): bytes after the last complete
+        line, and lines whose sync failed. Damage anywhere else raises `DamagedError` with the place, and changes
+        nothing; a repair that does not succeed raises `UnavailableError`.
+        """
         ...
 
     def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
@@ -110,8 +119,10 @@ class Store(Protocol):
         ...
 
     def sync(self) -> None:
-        """When this returns, every entry seen so far is on stable storage. Raises `UnavailableError`, and from then
-        on refuses everything, when the device failed: a retry could report success for bytes that were lost."""
+        """When this returns, every entry seen so far is on stable storage. Raises `UnavailableError` when the device
+        failed. No second sync of the same bytes ever counts, in whatever process, since it could report success for
+        bytes that were lost: the next call, like the next `writing`, has everything written anew first.
+        """
         ...
 
     def entries(self, start: int = 0) -> Iterator[Entry]:

@@ -14,7 +14,6 @@ from enforcer.workflow.state import (
     OPEN,
     Attestation,
     Lease,
-    Receipt,
     Streak,
     TaskState,
     principal,
@@ -46,9 +45,10 @@ class Place:
         self.hash, self.ts, self.key = hash, ts, key
 
 
-def evolve(state: TaskState | None, event: events.Event, place: Place) -> TaskState:
+def evolve(state: TaskState | None, event: Any, place: Place) -> TaskState:
     """The state after `event`. Raises `ValueError` where an event cannot follow: the first one must open the task."""
-    if isinstance(event, events.TaskOpened):
+    kind = type(event)
+    if kind is events.TaskOpened:
         if state is not None:
             raise ValueError(f"task {place.task} is opened twice")
         return _opened(event, place)
@@ -60,14 +60,15 @@ def evolve(state: TaskState | None, event: events.Event, place: Place) -> TaskSt
         "head": place.hash,
         "ts": place.ts,
     }
-    if isinstance(event, events.WorkEvent) and event.lease is not None:
+    if kind in _WORK and event.lease is not None:
         changes |= _claimed(state, event.lease.holder, event.lease.token)
-    apply = _APPLY.get(type(event))
+    apply = _APPLY.get(kind)
     if apply is not None:
         changes |= apply(state, event, place)
-    changes |= _streaks(state, event, place)
+    if event.refused or event.actor in state.streaks:
+        changes["streaks"] = _streaks(state, event, place)
     if state.status == OPEN and not place.key.startswith(GENERATED_KEY):
-        changes["keys"] = {**state.keys, place.key: _receipt(event, place)}
+        changes["keys"] = {**state.keys, place.key: place.seq}
     if event.notes is not None:
         changes |= _noted(state, event.notes)
     if changes.get("status") in (COMPLETED, ABANDONED):
@@ -87,7 +88,7 @@ def _opened(event: events.TaskOpened, place: Place) -> TaskState:
         opened=event.request,
         attempts={event.phase: 1},
         authoring=event.authoring,
-        keys={} if place.key.startswith(GENERATED_KEY) else {place.key: _receipt(event, place)},
+        keys={} if place.key.startswith(GENERATED_KEY) else {place.key: place.seq},
         opened_seq=place.seq,
         opened_ts=place.ts,
         progress_ts=place.ts,
@@ -96,10 +97,6 @@ def _opened(event: events.TaskOpened, place: Place) -> TaskState:
         head=place.hash,
         ts=place.ts,
     )
-
-
-def _receipt(event: events.Event, place: Place) -> Receipt:
-    return Receipt(place.seq, place.hash, event.request, principal(event.actor))
 
 
 def _claimed(state: TaskState, holder: str, token: int) -> dict[str, Any]:
@@ -115,9 +112,11 @@ def _advanced(state: TaskState, event: events.PhaseAdvanced, place: Place) -> di
     names = {f"{event.start}/{one.artifact}": one.digest for one in event.evidence}
     changes: dict[str, Any] = {
         "accepted": {**state.accepted, event.start: event.evidence},
-        "walked": (*(phase for phase in state.walked if phase != event.start), event.start),
+        "walked": (*(phase for phase in state.walked if phase != event.start), event.start)
+        if event.start in state.walked
+        else (*state.walked, event.start),
         "previous": {**state.previous, **names},
-        "invalidated": tuple(name for name in state.invalidated if name not in names),
+        "invalidated": state.invalidated and tuple(name for name in state.invalidated if name not in names),
         "progress_ts": place.ts,
     }
     if event.tree:
@@ -203,13 +202,12 @@ def _adopted(state: TaskState, event: events.ProcessAdopted, place: Place) -> di
     return {"process": event.process, "digest": event.digest, "authoring": event.authoring}
 
 
-def _streaks(state: TaskState, event: events.Event, place: Place) -> dict[str, Any]:
+def _streaks(state: TaskState, event: events.Event, place: Place) -> dict[str, Streak]:
+    """Any other answer than a refusal ends the streak of whom it was given to."""
     if not event.refused:
-        if event.actor not in state.streaks:
-            return {}
-        return {"streaks": {actor: streak for actor, streak in state.streaks.items() if actor != event.actor}}
+        return {actor: streak for actor, streak in state.streaks.items() if actor != event.actor}
     before = state.streaks.get(event.actor)
-    return {"streaks": {**state.streaks, event.actor: _lengthened(before, event, state.phase, place)}}
+    return {**state.streaks, event.actor: _lengthened(before, event, state.phase, place)}
 
 
 def signature(event: events.Event, phase: str) -> str:
@@ -252,6 +250,9 @@ def _noted(state: TaskState, notes: events.Notes) -> dict[str, Any]:
         "guarded": {**kept, **{one.session: one.end for one in notes.guard}},
     }
 
+
+# Kinds are looked up: `isinstance` asks the metaclass of records each time, and this is done for every line of a ledger.
+_WORK = frozenset(kind for kind in events.EVENTS.values() if issubclass(kind, events.WorkEvent))
 
 _APPLY: dict[type[events.Event], Callable[[TaskState, Any, Place], dict[str, Any]]] = {
     events.PhaseAdvanced: _advanced,

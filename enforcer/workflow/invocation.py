@@ -37,7 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "leases": (),
     "log": ("--format=",),
     "verify": ("--ref=", "--base=", "--incremental"),
-    "audit": (),
+    "audit": ("--rejudge", "--stored", "--format=", "--evidence="),
     "prove": (),
     "verify-proof": (),
     "baseline show": (),

@@ -22,6 +22,7 @@ from enforcer.workflow.evolve import baseline_name
 from enforcer.workflow.facts import Facts
 from enforcer.workflow.process import ENFORCE, OBSERVED, OFF, REVIEWER
 from enforcer.workflow.state import OPEN, is_among, principal
+from enforcer.workflow.structure import OF_THE_LEDGER, claim_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from enforcer.workflow.events import Event
     from enforcer.workflow.process import Phase, Process
     from enforcer.workflow.state import TaskState
+
+_HEX = frozenset("0123456789abcdef")
+
+_REFUSALS = frozenset((events.CommandRefused, events.ToolRefused))
+_MOVES = frozenset((events.PhaseAdvanced, events.PhaseBacktracked))
 
 # Where each command can be refused. A command that is not here is of a later release, and is not asked about.
 _STAGES: dict[str, tuple[str, ...]] = {
@@ -48,32 +54,32 @@ _STAGES: dict[str, tuple[str, ...]] = {
 
 
 def legality(
-    state: TaskState | None, event: Event, process: Process | None, *, ts: int, attempts: Container[str] = ()
+    state: TaskState | None, event: Any, process: Process | None, *, ts: int, attempts: Container[str] = ()
 ) -> Iterator[str]:
     """Why `event`, written at `ts`, could not have been decided in `state`.
 
     `process` is the one in force (for an opening, the one it names); where None, only what holds under every process
     is asked. `attempts` are the ids of the task's attempts so far.
     """
-    if isinstance(event, events.TaskOpened):
-        yield from _attempt(event.attempt_id, attempts)
-        if process is not None and process.order[:1] != (event.phase,):
-            yield f"the task opens in {event.phase}, and the process does not begin with it"
-        if process is not None:
-            yield from _authoring(event.authoring, process)
-    if state is None or isinstance(event, events.TaskOpened | events.LedgerCreated):
+    kind = type(event)
+    if kind is events.TaskOpened:
+        yield from _opening(event, process, attempts)
+    if state is None or kind is events.TaskOpened or kind in OF_THE_LEDGER:
         return
-    yield from _notes(state, event)
-    yield from _claim(state, event)
-    yield from _refusal(state, event, ts)
-    if isinstance(event, events.PhaseAdvanced | events.PhaseBacktracked) and not getattr(event, "completed", False):
+    if event.notes is not None:
+        yield from _notes(state, event)
+    if claim_of(event) is not None:
+        yield from _claim(state, event)
+    if kind in _BY_STATE:
+        yield from _BY_STATE[kind](state, event)
+    if kind in _REFUSALS:
+        yield from _refusal(state, event, ts)
+    elif kind in _MOVES and not getattr(event, "completed", False):
         yield from _attempt(event.attempt_id, attempts)
-    if type(event) in _BY_STATE:
-        yield from _BY_STATE[type(event)](state, event)
-    if process is None or type(event) not in _BY_PROCESS:
+    if process is None or kind not in _BY_PROCESS:
         return
     if process.has(state.phase):
-        yield from _BY_PROCESS[type(event)](state, event, process)
+        yield from _BY_PROCESS[kind](state, event, process)
     else:
         yield f"the task stands in {state.phase}, which its process does not have"
 
@@ -95,8 +101,16 @@ def _authoring(told: tuple[str, ...], process: Process) -> Iterator[str]:
 # What every event carries --------------------------------------------------------------------------------------------
 
 
+def _opening(event: events.TaskOpened, process: Process | None, attempts: Container[str]) -> Iterator[str]:
+    yield from _attempt(event.attempt_id, attempts)
+    if process is not None and process.order[:1] != (event.phase,):
+        yield f"the task opens in {event.phase}, and the process does not begin with it"
+    if process is not None:
+        yield from _authoring(event.authoring, process)
+
+
 def _attempt(attempt_id: str, attempts: Container[str]) -> Iterator[str]:
-    if len(attempt_id) != 32 or not set(attempt_id) <= set("0123456789abcdef"):
+    if len(attempt_id) != 32 or not _HEX.issuperset(attempt_id):
         yield f"{attempt_id!a} is not the id of an attempt"
     elif attempt_id in attempts:
         yield f"the attempt {attempt_id} was another attempt of the task before"
@@ -148,15 +162,14 @@ def _claim(state: TaskState, event: Event) -> Iterator[str]:
         yield f"the claim names {named or 'nobody'} as the holder before, and it was {before or 'nobody'}"
 
 
-def _refusal(state: TaskState, event: Event, ts: int) -> Iterator[str]:
-    if not isinstance(event, events.CommandRefused | events.ToolRefused):
-        return
+def _refusal(state: TaskState, event: Any, ts: int) -> Iterator[str]:
     if event.phase != state.phase:
         yield f"it refuses in {event.phase}, but the task stood in {state.phase}"
-    more = isinstance(event, events.CommandRefused) and bool(event.reasons)
+    of_command = type(event) is events.CommandRefused
+    more = of_command and bool(event.reasons)
     if len(event.refusals) > events.REFUSAL_LIMIT or (more and len(event.refusals) < events.REFUSAL_LIMIT):
         yield f"it lists {len(event.refusals)} reasons, and at most {events.REFUSAL_LIMIT} stand in a line"
-    due = set(escalation(state, event, event.lease if isinstance(event, events.CommandRefused) else None))
+    due = set(escalation(state, event, event.lease if of_command else None))
     if not due <= set(event.escalation) or (due != set(event.escalation) and not more):
         yield f"it escalates {_listed(event.escalation)}, and due was {_listed(due)}"
     if coalesces(state, event, ts):
@@ -263,12 +276,13 @@ def _listed(names: object) -> str:
 
 
 def _advance(state: TaskState, event: events.PhaseAdvanced, process: Process) -> Iterator[str]:
-    following = process.following(state.phase)
+    phases = process.phases
+    at = next(number for number, phase in enumerate(phases) if phase.name == state.phase)
+    phase, following = phases[at], phases[at + 1].name if at + 1 < len(phases) else None
     if (event.to or None) != following or event.completed != (following is None):
         yield f"it goes from {state.phase} to {event.to or 'completion'}, and {following or 'completion'} follows"
     if event.completed and event.attempt_id:
         yield "it begins an attempt after the last phase"
-    phase = process.phase(state.phase)
     if not phase.rules:
         yield f"it leaves {state.phase}, and an empty rule set lets nothing pass"
     yield from _accepted(state, event, phase)

@@ -28,9 +28,9 @@ else:
         return lambda cls: cls
 
 
-_set = object.__setattr__
-
 _PLAIN = frozenset({str, int, bool, type(None)})
+
+_SCALARS: dict[str, type] = {"str": str, "int": int, "bool": bool}
 
 _KINDS: dict[str, type] = {
     "str": str,
@@ -59,13 +59,19 @@ class _RecordType(type):
         written = {field: kind for base in inherited for field, kind in base.written.items()}
         written |= {field: annotations[field] for field in own}
         body.update(__slots__=tuple(own), fields=fields, known=frozenset(fields), defaults=defaults)
-        body.update(written=written, kinds={}, values=_reader(fields))
-        return super().__new__(mcs, name, bases, body)
+        scalars = {field: _SCALARS[kind] for field, kind in written.items() if kind in _SCALARS}
+        body.update(written=written, scalars=scalars, kinds={}, values=_reader(fields))
+        made = super().__new__(mcs, name, bases, body)
+        # The slots themselves take values although `__setattr__` refuses them, and faster than by name.
+        made.setters = {field: getattr(made, field).__set__ for field in fields}
+        return made
 
     fields: tuple[str, ...]
     known: frozenset[str]
     defaults: dict[str, Any]
     written: dict[str, str]
+    scalars: dict[str, type]
+    setters: dict[str, Callable[[Any, Any], None]]
     values: Callable[[Any], tuple[Any, ...]]
     kinds: dict[str, tuple[frozenset[type], frozenset[type]]]
 
@@ -116,8 +122,9 @@ class Record(metaclass=_RecordType):
                 values[field] = value
         if len(values) != len(cls.fields) or not cls.known.issuperset(values):
             raise TypeError(_misfit(cls, values))
+        setters = cls.setters
         for field, value in values.items():
-            _set(self, field, value)
+            setters[field](self, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be set")
@@ -140,13 +147,14 @@ class Record(metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed."""
         cls = type(self)
+        if not cls.known.issuperset(changes):
+            raise TypeError(_misfit(cls, dict.fromkeys(cls.fields) | changes))
         changed = cls.__new__(cls)
-        values = dict(zip(cls.fields, cls.values(self), strict=True))
-        values.update(changes)
-        if len(values) != len(cls.fields):
-            raise TypeError(_misfit(cls, values))
-        for field, value in values.items():
-            _set(changed, field, value)
+        setters = cls.setters
+        for put, value in zip(setters.values(), cls.values(self), strict=True):
+            put(changed, value)
+        for field, value in changes.items():
+            setters[field](changed, value)
         return changed
 
     def pack(self, *, complete: bool = False) -> dict[str, Any]:
@@ -165,24 +173,29 @@ class Record(metaclass=_RecordType):
         """The inverse of `pack`. Raises `ValueError` on unknown or missing fields and on values of another kind."""
         if not isinstance(packed, dict):
             raise ValueError(f"{cls.__name__} is not an object")
-        unknown = packed.keys() - set(cls.fields)
-        if unknown:
-            raise UnknownField(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
-        self = cls.__new__(cls)
-        for field in cls.fields:
-            if field in packed:
-                value = cls._unpack_field(field, packed[field])
-                kinds, items = cls.kinds.get(field) or _learn(cls, field)
-                if kinds and type(value) not in kinds:
-                    raise ValueError(f"{cls.__name__}.{field} is of another kind")
-                if items and value and not {type(item) for item in _items(value)} <= items:
-                    raise ValueError(f"{cls.__name__}.{field} holds items of another kind")
-                _set(self, field, value)
-            elif field in cls.defaults:
-                _set(self, field, cls.defaults[field])
-            else:
-                raise ValueError(f"{cls.__name__} needs {field}")
+        values = {**cls.defaults, **packed}
+        if len(values) != len(cls.fields) or not cls.known.issuperset(packed):
+            unknown = packed.keys() - cls.known
+            raise UnknownField(_misfit(cls, values)) if unknown else ValueError(_misfit(cls, values))
+        scalars = cls.scalars
+        for field, value in packed.items():
+            # Most fields are a text or a number, and are what they must be: this is read for every line of a ledger.
+            if field not in scalars or type(value) is not scalars[field]:
+                values[field] = cls._unpack_checked(field, value)
+        self, setters = cls.__new__(cls), cls.setters
+        for field, value in values.items():
+            setters[field](self, value)
         return self
+
+    @classmethod
+    def _unpack_checked(cls, field: str, packed: Any) -> Any:
+        value = cls._unpack_field(field, packed)
+        kinds, items = cls.kinds.get(field) or _learn(cls, field)
+        if kinds and type(value) not in kinds:
+            raise ValueError(f"{cls.__name__}.{field} is of another kind")
+        if items and value and not {type(item) for item in _items(value)} <= items:
+            raise ValueError(f"{cls.__name__}.{field} holds items of another kind")
+        return value
 
     @classmethod
     def _unpack_field(cls, field: str, value: Any) -> Any:

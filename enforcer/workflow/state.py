@@ -42,15 +42,6 @@ class Lease(Record):
     token: int
 
 
-class Receipt(Record):
-    """Where a command's entry stands, and the digest of the request that made it."""
-
-    seq: int
-    hash: str
-    request: str
-    principal: str
-
-
 class Streak(Record):
     """Refusals of one actor in a row. `count` are identical ones, `codes` how often each code came in a row."""
 
@@ -77,9 +68,9 @@ class TaskState(Record, kw_only=True):
     they were left, which a stored mapping does not keep. `invalidated` lists `phase/artifact` names that a backtrack
     set aside and that were not earned again. `previous` maps `phase/artifact` to the digest accepted last, in whatever
     attempt. `authoring` names the phases whose holders count as authors, and `held` the principals that held the lease
-    in each phase. `keys` holds the receipts of idempotency keys that callers chose. `coalesced` (how many refusals),
-    `refused_to` (byte offset) and `guarded` (session → byte offset) tell what earlier entries have sealed. `seq`,
-    `task_seq`, `head` and `ts` are of the last entry.
+    in each phase. `keys` names the entry (`seq`) of each idempotency key that a caller chose. `coalesced` (how many
+    refusals), `refused_to` (byte offset) and `guarded` (session → byte offset) tell what earlier entries have sealed.
+    `seq`, `task_seq`, `head` and `ts` are of the last entry.
     """
 
     task: str
@@ -106,7 +97,7 @@ class TaskState(Record, kw_only=True):
     last_refusal: Refusal | None = None
     attestations: Mapping[str, Attestation] = {}
     baselines: Mapping[str, str] = {}
-    keys: Mapping[str, Receipt] = {}
+    keys: Mapping[str, int] = {}
     coalesced: int = 0
     refused_to: int = 0
     guarded: Mapping[str, int] = {}
@@ -123,7 +114,6 @@ class TaskState(Record, kw_only=True):
         "accepted": Accepted,
         "streaks": Streak,
         "attestations": Attestation,
-        "keys": Receipt,
     }
 
     @property

@@ -12,7 +12,8 @@ from enforcer.workflow.state import OPEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
     from enforcer.workflow.events import Event
     from enforcer.workflow.state import TaskState
@@ -24,73 +25,99 @@ UNLEASED_STAGES = ("task", "order", "lease")
 # What the ledger says of itself, outside every task.
 OF_THE_LEDGER = (events.LedgerCreated, events.LedgerRecovered, events.KeyRotated)
 
-_AFTER_CLOSE = (events.CommandRefused, events.ToolRefused, events.EvidenceRestored)
+# Every line of a ledger passes here, so kinds are looked up: `isinstance` asks the metaclass of records each time.
+_AFTER_CLOSE = frozenset((events.CommandRefused, events.ToolRefused, events.EvidenceRestored))
+_WORK = frozenset(kind for kind in events.EVENTS.values() if issubclass(kind, events.WorkEvent))
+_CLAIMS = frozenset((events.LeaseClaimed, events.LeaseTakenOver))
 
 
 def structure(state: TaskState | None, event: Event) -> Iterator[str]:
     """Why an event of a task cannot follow `state`; None stands for a task that was never opened."""
-    if isinstance(event, OF_THE_LEDGER):
+    kind = type(event)
+    if kind in OF_THE_LEDGER:
         yield f"{event.type} stands among the entries of a task"
         return
-    if state is None or isinstance(event, events.TaskOpened):
+    if state is None or kind is events.TaskOpened:
         if state is not None:
             yield "the task is opened a second time"
-        elif not isinstance(event, events.TaskOpened):
+        elif kind is not events.TaskOpened:
             yield "the task was never opened"
         return
-    if state.status != OPEN and not isinstance(event, _AFTER_CLOSE):
+    if state.status != OPEN and kind not in _AFTER_CLOSE:
         yield f"the task was {state.status} before"
-    if isinstance(event, (events.PhaseAdvanced, events.PhaseBacktracked)):
-        if event.start != state.phase:
-            yield f"it leaves {event.start}, but the task stood in {state.phase}"
-        if event.attempt_id == state.attempt_id:
-            yield "the new attempt has the id of the old one"
-    if isinstance(event, (events.CommandRefused, events.ToolRefused)) and not event.refusals:
-        yield "it refuses without a reason"
-    if isinstance(event, events.PromptAttested) and not set(event.first) <= set(event.parts):
-        yield "it makes a baseline of a part that was not presented"
-    yield from _tokens(state, event)
+    if kind in _BY_KIND:
+        yield from _BY_KIND[kind](state, event)
+    claim = claim_of(event)
+    if claim is not None:
+        yield from _claim(state, event, *claim)
+    if kind in _WORK:
+        yield from _acting(state, event)
 
 
 def outside(event: Event) -> Iterator[str]:
     """Why an event cannot stand without a task."""
-    if not isinstance(event, OF_THE_LEDGER):
+    if type(event) not in OF_THE_LEDGER:
         yield f"{event.type} stands without a task"
 
 
-def claim_of(event: Event) -> tuple[str, int] | None:
+def claim_of(event: Any) -> tuple[str, int] | None:
     """Holder and token of the lease that an event takes, if it takes one."""
-    if isinstance(event, (events.LeaseClaimed, events.LeaseTakenOver)):
+    kind = type(event)
+    if kind in _CLAIMS:
         return event.holder, event.token
-    if isinstance(event, events.WorkEvent) and event.lease is not None:
+    if kind in _WORK and event.lease is not None:
         return event.lease.holder, event.lease.token
     return None
 
 
-def _tokens(state: TaskState, event: Event) -> Iterator[str]:
-    claim = claim_of(event)
-    if claim is not None:
-        holder, token = claim
-        if token != state.token + 1:
-            yield f"the lease is claimed with token {token}, and {state.token + 1} was next"
-        if holder != event.actor:
-            yield f"{event.actor} claims a lease for {holder}"
-    if isinstance(event, events.LeaseReleased):
-        if state.lease is None or (state.lease.holder, state.lease.token) != (event.holder, event.token):
-            yield "it releases a lease that was not held"
-        if event.holder != event.actor and not event.forced:
-            yield f"{event.actor} releases the lease of {event.holder} without force"
-    if isinstance(event, events.CommandRefused) and event.stage in UNLEASED_STAGES:
+def _claim(state: TaskState, event: Event, holder: str, token: int) -> Iterator[str]:
+    if token != state.token + 1:
+        yield f"the lease is claimed with token {token}, and {state.token + 1} was next"
+    if holder != event.actor:
+        yield f"{event.actor} claims a lease for {holder}"
+
+
+def _moved(state: TaskState, event: events.PhaseAdvanced | events.PhaseBacktracked) -> Iterator[str]:
+    if event.start != state.phase:
+        yield f"it leaves {event.start}, but the task stood in {state.phase}"
+    if event.attempt_id == state.attempt_id:
+        yield "the new attempt has the id of the old one"
+
+
+def _refused(state: TaskState, event: events.CommandRefused | events.ToolRefused) -> Iterator[str]:
+    if not event.refusals:
+        yield "it refuses without a reason"
+
+
+def _attested(state: TaskState, event: events.PromptAttested) -> Iterator[str]:
+    if not set(event.first) <= set(event.parts):
+        yield "it makes a baseline of a part that was not presented"
+
+
+def _released(state: TaskState, event: events.LeaseReleased) -> Iterator[str]:
+    if state.lease is None or (state.lease.holder, state.lease.token) != (event.holder, event.token):
+        yield "it releases a lease that was not held"
+    if event.holder != event.actor and not event.forced:
+        yield f"{event.actor} releases the lease of {event.holder} without force"
+
+
+def _acting(state: TaskState, event: Any) -> Iterator[str]:
+    """An event that needs the lease is written under the newest token: the one it claims, or the actor's own."""
+    if type(event) is events.CommandRefused and event.stage in UNLEASED_STAGES:
         if event.token or event.lease is not None:
             yield f"a command refused at the stage {event.stage} has no lease, and this one names a token"
-    elif isinstance(event, events.WorkEvent):
-        yield from _acting(state, event)
-
-
-def _acting(state: TaskState, event: events.WorkEvent) -> Iterator[str]:
-    """An event that needs the lease is written under the newest token: the one it claims, or the actor's own."""
-    if event.lease is not None:
+    elif event.lease is not None:
         if event.token != event.lease.token:
             yield f"it acts with token {event.token}, and claims {event.lease.token}"
     elif state.lease is None or (state.lease.holder, state.lease.token) != (event.actor, event.token):
         yield f"{event.actor} acts with token {event.token}, which is not the newest token of its own lease"
+
+
+_BY_KIND: dict[type[Event], Callable[[TaskState, Any], Iterator[str]]] = {
+    events.PhaseAdvanced: _moved,
+    events.PhaseBacktracked: _moved,
+    events.CommandRefused: _refused,
+    events.ToolRefused: _refused,
+    events.PromptAttested: _attested,
+    events.LeaseReleased: _released,
+}

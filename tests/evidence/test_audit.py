@@ -6,68 +6,11 @@ import os
 
 import pytest
 
-from enforcer.errors import UnavailableError
-from enforcer.evidence import audit as module
-from enforcer.evidence.audit import AuditReport, Finding, audit
-from enforcer.evidence.folder import Folder
-from enforcer.evidence.objects import Objects
-from enforcer.ledger.codec import canonical, parse_line
-from enforcer.ports import SystemDisk, SystemEntropy
-from enforcer.workflow.events import Accepted
-from enforcer.workflow.process import Artifact, Phase, Process, Rule
-from enforcer.workflow.state import ABANDONED, COMPLETED, TaskState
-
-NOTE, PLAN = b"# A note\n", b"# A plan\n"
-
-
-def a_process(mode: str = "off") -> Process:
-    def phase(name: str) -> Phase:
-        artifacts = (Artifact("note.md", "markdown"), Artifact("more.md", "markdown", required=False))
-        return Phase(name, artifacts, (Rule("seen", "observed", "note.md", mode=mode),))
-
-    return Process("short", tuple(phase(name) for name in ("SPEC", "PLAN", "BUILD")))
-
-
-class Project:
-    """A state folder with one task that has left SPEC and PLAN and stands in BUILD."""
-
-    def __init__(self, root) -> None:
-        self.root = root / "state" / "evidence"
-        self.objects_root = root / "state" / "objects"
-        self.folder = Folder(str(self.root))
-        self.objects = Objects(str(self.objects_root), SystemDisk(), SystemEntropy())
-        self.digest = self.objects.put(canonical(a_process().pack()))
-        self.state = self.task("T", {"SPEC": NOTE, "PLAN": PLAN}, "BUILD")
-
-    def task(self, name: str, accepted: dict[str, bytes], phase: str, status: str = "open") -> TaskState:
-        for where, data in accepted.items():
-            self.folder.write(name, where, "note.md", data)
-        return TaskState(
-            task=name,
-            title="",
-            process="short",
-            digest=self.digest,
-            base="",
-            phase=phase,
-            attempt_id="a" * 32,
-            opened="",
-            status=status,
-            attempts={phase: 1},
-            walked=tuple(accepted),
-            accepted={
-                where: (Accepted("note.md", self.objects.put(data), len(data)),) for where, data in accepted.items()
-            },
-        )
-
-    def processes(self, digest: str) -> Process:
-        return Process.unpack(parse_line(Objects(str(self.objects_root), SystemDisk(), SystemEntropy()).get(digest)))
-
-    def audit(self, *states: TaskState, task: str | None = None) -> AuditReport:
-        objects = Objects(str(self.objects_root), SystemDisk(), SystemEntropy())
-        return audit(states or (self.state,), self.folder, objects, self.processes, task)
-
-    def path(self, *parts: str):
-        return self.root.joinpath(*parts)
+from enforcer.errors import RequestError, UnavailableError
+from enforcer.evidence import findings as module
+from enforcer.evidence.audit import AuditReport, Finding
+from enforcer.workflow.state import ABANDONED, COMPLETED
+from tests.evidence.audits import NOTE, Project, a_process
 
 
 @pytest.fixture
@@ -88,8 +31,9 @@ def test_evidence_as_it_was_accepted_is_clean(project):
 def test_the_report_is_the_documented_json(project):
     project.path("T", "spec", "note.md").unlink()
     report = project.audit().pack(complete=True)
-    assert list(report) == ["verdict", "tasks", "artifacts", "findings"]
-    assert list(report["findings"][0]) == ["task", "phase", "artifact", "code", "message", "fix"]
+    assert list(report) == ["verdict", "tasks", "artifacts", "judged", "findings", "unjudged", "courses"]
+    members = ["task", "phase", "artifact", "code", "message", "fix", "level", "seq"]
+    assert list(report["findings"][0]) == members
 
 
 def test_missing_evidence_is_found_with_what_falls_with_it(project):
@@ -250,10 +194,15 @@ def test_one_task_can_be_audited_alone(project):
     assert project.audit(project.state, other).tasks == 2
 
 
+def test_a_task_that_nothing_is_told_of_is_not_clean(project):
+    with pytest.raises(RequestError) as raised:
+        project.audit_of(task="T")
+    assert raised.value.code == "unknown_task"
+
+
 def test_nothing_at_all_is_clean(project):
     project.path("T").rename(project.root.parent / "gone")
-    objects = project.objects
-    assert audit((), project.folder, objects, project.processes) == AuditReport(verdict="clean")
+    assert project.audit_of() == AuditReport(verdict="clean")
 
 
 # Stored copies
@@ -303,13 +252,13 @@ def test_a_disk_that_gives_no_answer_leaves_the_answer_open(project, monkeypatch
     ],
 )
 def test_claimed_evidence_is_named_where_the_process_wants_to_see_it(project, mode, verdict, codes):
-    digest = project.objects.put(canonical(a_process(mode).pack()))
+    digest = project.keep(a_process(mode))
     report = project.audit(project.state.replace(digest=digest))
     assert (report.verdict, {finding.code for finding in report.findings}) == (verdict, codes)
 
 
 def test_observed_evidence_is_not_called_claimed(project):
-    digest = project.objects.put(canonical(a_process("enforce").pack()))
+    digest = project.keep(a_process("enforce"))
     accepted = {
         phase: tuple(one.replace(origin="observed") for one in files) for phase, files in project.state.accepted.items()
     }
@@ -334,3 +283,48 @@ def test_auditing_writes_nothing(project):
     before = {path: path.read_bytes() for path in project.root.parent.rglob("*") if path.is_file()}
     project.audit()
     assert {path: path.read_bytes() for path in project.root.parent.rglob("*") if path.is_file()} == before
+
+
+def test_junk_about_one_task_pushes_no_finding_about_another_out_of_the_report(project):
+    other = project.task("U", {"SPEC": NOTE}, "PLAN")
+    project.path("U", "spec", "note.md").write_bytes(b"x")
+    for number in range(module.LISTED + 1):
+        project.path("T", "spec", f"f{number}").write_bytes(b"")
+    report = project.audit(project.state, other)
+    assert ("U", "evidence_changed") in {(finding.task, finding.code) for finding in report.findings}
+    assert report.count("violation") == module.LISTED + 2
+
+
+# What is on record, and what is looked at
+
+
+def test_a_copy_of_another_size_than_is_on_record_is_found(project):
+    [accepted] = project.state.accepted["SPEC"]
+    told = {**project.state.accepted, "SPEC": (accepted.replace(size=accepted.size + 1),)}
+    finding = only(project.audit(project.state.replace(accepted=told)))
+    assert (finding.phase, finding.code, finding.level) == ("SPEC", "size_wrong", "violation")
+
+
+def test_a_finding_names_the_entry_that_accepted(project):
+    project.path("T", "plan", "note.md").unlink()
+    assert only(project.audit()).seq == 11
+    project.path("T", "spec", "stray").write_bytes(b"")
+    assert [finding.seq for finding in project.audit().findings] == [None, 11]
+
+
+def test_stored_copies_can_be_audited_where_there_is_no_folder(project):
+    project.path("T", "spec", "note.md").unlink()
+    assert project.audit(stored=True) == AuditReport(verdict="clean", tasks=1, artifacts=2)
+    [accepted] = project.state.accepted["PLAN"]
+    (project.objects_root / accepted.digest[:2] / accepted.digest[2:]).unlink()
+    assert only(project.audit(stored=True)).code == "object_missing"
+
+
+def test_a_phase_that_the_process_of_its_time_does_not_have_is_a_violation(project):
+    short = a_process()
+    digest = project.keep(short.replace(phases=short.phases[1:]))
+    report = project.audit(project.state.replace(digest=digest))
+    codes = [(finding.phase, finding.code) for finding in report.findings]
+    assert codes == [("SPEC", "illegal"), ("", "evidence_unrecorded")]
+    again = project.rejudge(project.state.replace(digest=digest))
+    assert [(finding.phase, finding.code) for finding in again.findings] == codes

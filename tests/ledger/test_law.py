@@ -138,16 +138,17 @@ def test_a_second_beginning_is_not_written_either(history, kind):
         store.append(created, data, task=None, key=".again")
 
 
-def test_lines_that_are_read_again_for_a_broken_snapshot_are_judged(history):
+def test_lines_that_are_read_again_for_a_broken_snapshot_are_judged(history, monkeypatch):
     """Whoever saved it may have judged nothing: once its content does not hold, the lines themselves are asked."""
     seq = history.seq_of("phase.advanced")
     history.put(rewrite(history.lines()[: seq + 1], edit(seq, to="REVIEW"), SEED))
+    monkeypatch.setattr("enforcer.ledger.files.SNAPSHOT_EVERY", 1)
     careless = history.open_ledger(cache_key=KEY)
     careless.catch_up()
-    careless._save_snapshot(KEY)
+    careless.save_caches()
     careless.close()
-    path = history.state / "ledger" / ".cache" / "snapshot"
-    path.write_bytes(path.read_bytes()[:-1] + b" ")
+    (run,) = (history.state / "ledger" / ".cache" / "runs").glob("*.run")
+    run.write_bytes(bytes(run.stat().st_size))
 
     ledger = judged(history, cache_key=KEY)
     assert not ledger.cache_rejected

@@ -74,7 +74,7 @@ class Git:
 
     def __init__(self, top: str, timeout: float, nanoseconds: Callable[[], int]) -> None:
         self.spent = 0
-        self._top = top
+        self.top = top
         self._timeout = timeout
         self._nanoseconds = nanoseconds
         self._inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -84,7 +84,7 @@ class Git:
 
         Both folders are given, so git neither looks for a repository nor follows a `core.worktree`.
         """
-        places = {"GIT_DIR": git_dir, "GIT_WORK_TREE": self._top} | ({"GIT_INDEX_FILE": index} if index else {})
+        places = {"GIT_DIR": git_dir, "GIT_WORK_TREE": self.top} | ({"GIT_INDEX_FILE": index} if index else {})
         return self._inherited | _ENVIRONMENT | places
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], data: bytes = b"") -> Done:
@@ -112,16 +112,16 @@ class Git:
         pipe = subprocess.PIPE
         try:
             return subprocess.Popen(
-                (*_OPTIONS, *command), cwd=self._top, env=environment, stdin=pipe, stdout=pipe, stderr=pipe
+                (*_OPTIONS, *command), cwd=self.top, env=environment, stdin=pipe, stdout=pipe, stderr=pipe
             )
         except FileNotFoundError:
             fix = "Install git, or use a process without git rules."
-            raise UnavailableError("git_missing", "There is no git on the path.", where=self._top, fix=fix) from None
+            raise UnavailableError("git_missing", "There is no git on the path.", where=self.top, fix=fix) from None
 
     def _finish(self, process: subprocess.Popen[bytes], data: bytes) -> Done:
         try:
             output, errors = process.communicate(data, self._timeout)
         except subprocess.TimeoutExpired:
             message = f"git gave no answer within {self._timeout:g} seconds."
-            raise UnavailableError("git_failed", message, where=self._top, fix="Try again.") from None
+            raise UnavailableError("git_failed", message, where=self.top, fix="Try again.") from None
         return Done(process.returncode, output, errors)

@@ -1,47 +1,55 @@
-"""`enforcer verify` and `audit`: does the record hold, and does the evidence match it?"""
+"""`enforcer audit`: does the evidence match the record?"""
 
 from __future__ import annotations
 
 import click
 
-from enforcer.enforcer import verify as verify_project
+from enforcer.auditing import audit_evidence, audit_published
+from enforcer.surfaces.cli.findings import FORMATS, show_audit
 from enforcer.surfaces.cli.options import opened, reading
-from enforcer.surfaces.cli.output import line, show_json
-
-
-@click.command()
-@reading
-def verify(root: str | None, as_json: bool) -> int:
-    """Check every byte of the ledger and replay what it tells. Exit status 1: tampered; 2: could not be verified."""
-    report = verify_project(root=root)
-    if as_json:
-        show_json(report.pack(complete=True))
-        return report.exit_status
-    found = f", with {len(report.findings)} findings below" if report.findings else ""
-    line(f"{report.verdict}{found}: {report.entries} entries, head {(report.head or '')[:16]}")
-    for part in ("integrity", "legality", "evidence", "anchoring", "key"):
-        line(f"  {part:10} {getattr(report, part)}")
-    if report.unanchored is not None:
-        line(f"  unanchored since entry {report.unanchored}: a cut or rewritten end would not show")
-    for finding in report.findings:
-        where = "ledger" if finding.seq is None else f"entry {finding.seq}"
-        line(f"  {finding.code} at {where}: {finding.message}")
-    return report.exit_status
 
 
 @click.command()
 @click.argument("task", required=False)
+@click.option(
+    "--rejudge", is_flag=True, help="Judge again everything that was accepted, under the process then in force."
+)
+@click.option("--stored", is_flag=True, help="Look at the stored copies alone, where there is no folder of evidence.")
+@click.option("--ref", metavar="REF", help="Look at the stored copies in a published ledger.")
+@click.option(
+    "--evidence", metavar="FOLDER", help="Judge a folder of evidence that has no ledger: TASK/phase/artifact."
+)
+@click.option(
+    "--process", metavar="P", help="With --evidence: a shipped process, or the path of one. [default: default]"
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), help="How to answer. [default: text]")
 @reading
-def audit(task: str | None, root: str | None, as_json: bool) -> int:
-    """Hold the evidence of TASK, or of every task, against the ledger. Exit status 1: something is not as recorded."""
-    with opened(root) as enforcer:
-        report = enforcer.audit(task or "")
-    if as_json:
-        show_json(report.pack(complete=True))
-        return report.exit_status
-    line(f"{report.verdict}: {report.tasks} tasks, {report.artifacts} accepted artifacts")
-    for finding in report.findings:
-        line(f"  {finding.code} {finding.task} {finding.phase}/{finding.artifact}: {finding.message}")
-        if finding.fix:
-            line(f"      fix: {finding.fix}")
-    return report.exit_status
+def audit(
+    task: str | None,
+    rejudge: bool,
+    stored: bool,
+    ref: str | None,
+    evidence: str | None,
+    process: str | None,
+    form: str | None,
+    root: str | None,
+    as_json: bool,
+) -> int:
+    """Hold the evidence of TASK, or of every task, against the ledger; or judge evidence that has no ledger.
+
+    Exit status 1: something is not as recorded, or would be refused. 2: something could not be answered.
+    """
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} ask for two answers.")
+    if process is not None and evidence is None:
+        raise click.UsageError("--process is for --evidence: on a ledger, each task has its own process.")
+    if evidence is not None and (rejudge or stored or ref is not None):
+        raise click.UsageError("--rejudge, --stored and --ref are about a ledger, and --evidence has none.")
+    if evidence is not None:
+        report = audit_evidence(evidence, process=process or "default", root=root, task=task or "")
+    elif ref is not None:
+        report = audit_published(ref, root=root, task=task or "", rejudge=rejudge)
+    else:
+        with opened(root) as enforcer:
+            report = enforcer.audit(task or "", rejudge=rejudge, stored=stored)
+    return show_audit(report, "json" if as_json else form or "text", evidence or "")

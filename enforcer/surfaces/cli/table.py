@@ -39,8 +39,15 @@ COMMANDS = {
     "guard": ("guard", "guard", "may this tool call be made now? (JSON on stdin)"),
     "log": ("journal", "log", "the decision journal"),
     "telemetry": ("measures", "telemetry", "write spans and metrics, and show the measures"),
-    "verify": ("checks", "verify", "check the ledger"),
+    "verify": ("verifying", "verify", "check the ledger"),
     "audit": ("checks", "audit", "hold evidence folders against the ledger"),
+    "checkpoint": ("seals", "checkpoint", "sign the ledger's head"),
+    "anchor": ("seals", "anchor", "keep the signed head elsewhere"),
+    "publish": ("seals", "publish", "commit the ledger to a git ref"),
+    "prove": ("exporting", "prove", "write the proof of an entry"),
+    "verify-proof": ("exporting", "verify_proof", "check a proof or a receipt with nothing but a key"),
+    "export": ("exporting", "export", "receipts, in-toto statements and layouts, CloudEvents, tiles"),
+    "key": ("keys", "key", "show and change the key that signs"),
     "demo": ("show", "demo", "walk a real change to a real package through all nine phases"),
 }
 

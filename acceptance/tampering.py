@@ -1,0 +1,2 @@
+class Notes: pass
+def leaf_of(): pass

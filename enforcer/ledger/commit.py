@@ -1,0 +1,235 @@
+"""How far the lines are on stable storage, known to all processes: one sync serves every writer whose bytes it covers.
+
+`commit` is one record of fixed length, rewritten in place under a lock of its own and seldom synced itself:
+
+    enforcer/commit/v1 <mark> <segment> <offset> <state> <start> <size> <digest> <check>
+
+`mark` says in which boot and of which file (device and inode) it was written: after a boot, or where another file has
+taken the segment's name, nobody knows what was synced, and `ok` says nothing. The `state` is
+
+    ok       the segment's bytes below `offset` are on stable storage, and all segments before it
+    failed   a sync failed: of what is above `offset` nothing may be assumed until it has been written anew
+    torn     bytes from `start` on are being cut off (`size` and `digest` tell of them), and
+    anew     bytes from `start` on were written anew: what was done is owed to the ledger as an entry at `offset`
+
+Whoever asks for a sync waits for the one that is under way; by then, most often, the next one to go has done the work
+of all others. After a failed sync the system may tell the next caller that all is well, though the bytes are gone
+(the pages are marked clean), so no second sync is tried: the record says `failed` to every process, in any boot, until
+a writer has repaired the ledger. What is not seen is a process that is killed between a sync that fails and the record
+of it, before any other process syncs.
+"""
+
+from __future__ import annotations
+
+from _thread import RLock
+from contextlib import contextmanager
+from hashlib import sha256
+
+from enforcer.errors import UnavailableError
+from enforcer.ledger.locks import FileLock
+from enforcer.ledger.segments import unavailable, unreadable
+from enforcer.workflow.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from enforcer.ledger.segments import Segment
+    from enforcer.ports import Clock, Disk
+
+MAGIC = "enforcer/commit/v1"
+OK, FAILED, TORN, ANEW = "ok", "failed", "torn", "anew"
+OWED = (TORN, ANEW)
+NO_DIGEST = "0" * 64
+
+
+class Mark(Record):
+    """What the record says. `first` names the segment; see the module for the rest."""
+
+    mark: str
+    first: int
+    offset: int
+    state: str = OK
+    start: int = 0
+    size: int = 0
+    digest: str = NO_DIGEST
+
+    def data(self) -> bytes:
+        """The bytes of the record, always as many."""
+        numbers = f"{self.first:020} {self.offset:020} {self.state:<6} {self.start:020} {self.size:020}"
+        text = f"{MAGIC} {self.mark} {numbers} {self.digest} "
+        return (text + _check(text) + "\n").encode("ascii")
+
+
+def _check(text: str) -> str:
+    return sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+_NOTHING: Final = Mark("0" * 32, 0, 0)
+LENGTH: Final = len(_NOTHING.data())
+
+
+def parse_mark(data: bytes) -> Mark | None:
+    """The record; None where the bytes are not exactly what was written by `data`."""
+    try:
+        _, mark, first, offset, state, start, size, digest, _ = data.decode("ascii").split()
+        found = Mark(mark, int(first), int(offset), state, int(start), int(size), digest)
+    except ValueError:
+        return None
+    return found if found.state in (OK, FAILED, *OWED) and found.data() == data else None
+
+
+class Commit:
+    """The record of one ledger, as one process uses it."""
+
+    def __init__(self, folder: str, *, disk: Disk, clock: Clock) -> None:
+        self._folder, self._disk, self._clock = folder, disk, clock
+        self._lock = FileLock(f"{folder}/commit", disk=disk)
+        self._mutex = RLock()
+        self._depth = 0
+        self._synced = (-1, -1)
+        self._failed: Mark | None = None
+        self._parsed: tuple[bytes, Mark] = (b"", _NOTHING)
+        self._marked: tuple[object, str] = (None, "")
+
+    def peek(self) -> Mark:
+        """What the record says now, without waiting for anybody."""
+        if self._failed is not None:
+            return self._failed
+        return self._parse(self._lock.open())
+
+    def sync(self, segment: Segment, end: int) -> bool:
+        """Return once the segment is on stable storage up to `end`.
+
+        False where no sync is tried: one failed before, or another file has taken the segment's place since it was
+        opened, and its lines may be others. Raises `UnavailableError`: `sync_failed` when this very sync failed.
+        """
+        with self._mutex:
+            while self._failed is None:
+                if self._synced >= (segment.first, end) or self._covers(segment, end, self.peek()):
+                    return True
+                if self.peek().state == FAILED:
+                    return False
+                if (self._depth or self._lock.try_acquire()) and not self._lead(segment, end):
+                    return False
+            return False
+
+    def _lead(self, segment: Segment, end: int) -> bool:
+        """Sync for all who wait meanwhile, unless somebody has just done so."""
+        with self.held(taken=True):
+            record, size = self._read(), self._size(segment)
+            if record.state == FAILED or size < 0:
+                return False
+            if self._covers(segment, end, record):
+                return True
+            try:
+                self._disk.datasync(segment.fd)
+            except OSError as error:
+                self.fail(segment, record)
+                raise unavailable("sync_failed", f"a sync failed: {error.strerror}", self._folder) from error
+            if record.state == OK:
+                self.write(Mark(self.mark_of(segment), segment.first, size))
+            self._synced = (segment.first, end)
+            return True
+
+    def synced(self, segment: Segment, record: Mark) -> int:
+        """How many bytes of a segment are known to be on stable storage."""
+        return record.offset if record.first == segment.first and record.mark == self.mark_of(segment) else 0
+
+    def _covers(self, segment: Segment, end: int, record: Mark) -> bool:
+        if record.state != OK or end > self.synced(segment, record):
+            return False
+        # A record that claims more than there is speaks of bytes that were cut off.
+        return record.offset <= self._size(segment)
+
+    def _size(self, segment: Segment) -> int:
+        """How many bytes stand under the segment's name; -1 where they are another file's."""
+        try:
+            device, inode, size = self._disk.look(segment.path)
+        except OSError as error:
+            raise unreadable(segment.path, error) from error
+        return size if (device, inode) == segment.place else -1
+
+    def mark_of(self, segment: Segment) -> str:
+        """The boot and the file, as the record names them."""
+        boot = self._clock.boot()[0]
+        known, mark = self._marked
+        if known != (boot, segment.place):
+            device, inode = segment.place
+            mark = sha256(f"{boot}\n{device}\n{inode}".encode()).hexdigest()[:32]
+            self._marked = ((boot, segment.place), mark)
+        return mark
+
+    # The record, held ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def held(self, *, taken: bool = False) -> Iterator[None]:
+        """Nobody else writes the record meanwhile, nor syncs. `taken`: the lock was acquired before."""
+        with self._mutex:
+            if not self._depth and not taken:
+                self._lock.acquire()
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self._lock.release()
+
+    def agree(self, segment: Segment) -> Mark:
+        """What holds of the last segment, while the record is held.
+
+        A failure of this process that could not be written down counts until somebody has put another file in place.
+        """
+        record = self._read()
+        if self._failed is not None and record.state != FAILED:
+            if (self._failed.first, self._failed.mark) == (segment.first, self.mark_of(segment)):
+                return self._failed
+            self._failed = None
+        return record
+
+    def write(self, record: Mark, *, durably: bool = False) -> None:
+        """Put a record in place, while it is held. `durably`: it has to outlive the machine's power.
+
+        Raises `UnavailableError`: `ledger_not_writable`.
+        """
+        data = record.data()
+        try:
+            self._disk.replace(self._lock.fd, data, 0)
+            if durably:
+                self._disk.sync(self._lock.fd)
+                self._disk.sync_folder(self._folder)
+        except OSError as error:
+            raise unavailable("ledger_not_writable", f"{error.strerror}: {self._lock.path}", self._folder) from error
+        self._synced, self._parsed = (-1, -1), (data, record)
+
+    def fail(self, segment: Segment, record: Mark) -> None:
+        """Let nobody trust what is above the last synced offset, while the record is held."""
+        self._failed = Mark(self.mark_of(segment), segment.first, self.synced(segment, record), FAILED)
+        try:
+            self.write(self._failed, durably=True)
+        except UnavailableError:
+            return  # This process knows; the others are told by the system, once each, or find a disk that is broken.
+
+    def recovered(self, record: Mark) -> None:
+        """Write a record over a failed one, while it is held."""
+        self.write(record, durably=True)
+        self._failed = None
+
+    def _read(self) -> Mark:
+        return self._parse(self._lock.fd)
+
+    def _parse(self, fd: int) -> Mark:
+        try:
+            data = self._disk.read(fd, LENGTH + 1, 0)
+        except OSError as error:
+            raise unavailable("ledger_unreadable", f"{error.strerror}: {self._lock.path}", self._folder) from error
+        known, record = self._parsed
+        if data != known:
+            record = parse_mark(data) or _NOTHING
+            self._parsed = (data, record)
+        return record
+
+    def close(self) -> None:
+        self._lock.close()

@@ -1,0 +1,121 @@
+"""`enforcer verify`: does the record hold, and against what?"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+
+import click
+
+from enforcer.surfaces.cli.options import reading
+from enforcer.surfaces.cli.output import line, show_json
+from enforcer.verification import Asked
+from enforcer.verification import verify as verify_ledger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from enforcer.ledger.report import Report
+
+    Progress = Callable[[int, int], None]
+
+LONG = 32 << 20  # Bytes; a shorter ledger is read before a bar could be seen.
+
+
+@click.command()
+@click.option(
+    "--key", "keys", multiple=True, metavar="VKEY|FILE", help="Pin a verifier key, of the ledger or a witness."
+)
+@click.option("--require-key", is_flag=True, help="Without a head signed by a pinned key the answer is 2.")
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="SOURCE",
+    help="A checkpoint kept elsewhere: a file, git:<remote, URL or path>, or git:refs/… of this clone, which is local.",
+)
+@click.option("--require-anchor", is_flag=True, help="Without an anchor that counts the answer is 2.")
+@click.option(
+    "--max-unanchored", type=click.IntRange(min=0), metavar="N", help="With more later entries it is 2 as well."
+)
+@click.option("--ref", default="", metavar="REF", help="Verify a published ledger, not the one in state/.")
+@click.option("--base", default="", metavar="REF", help="A published ledger that this one has to extend.")
+@click.option("--incremental", is_flag=True, help="Go on where the last incremental run ended, and say where that was.")
+@click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Processes to use. [default: as many as pay]")
+@reading
+def verify(
+    keys: tuple[str, ...],
+    require_key: bool,
+    anchors: tuple[str, ...],
+    require_anchor: bool,
+    max_unanchored: int | None,
+    ref: str,
+    base: str,
+    incremental: bool,
+    cores: int | None,
+    root: str | None,
+    as_json: bool,
+) -> int:
+    """Check every byte of the ledger and replay what it tells.
+
+    Exit status 1: something contradicts. 2: something could not be read or judged, or was required and is absent.
+    """
+    asked = Asked(
+        keys=keys,
+        require_key=require_key,
+        anchors=anchors,
+        require_anchor=require_anchor,
+        max_unanchored=max_unanchored,
+        ref=ref,
+        base=base,
+        incremental=incremental,
+        cores=cores or 0,
+    )
+    with _progress() as progress:
+        report = verify_ledger(root=root, asked=asked, progress=progress)
+    if as_json:
+        show_json(report.pack(complete=True))
+    else:
+        _tell(report)
+    return report.exit_status
+
+
+def _tell(report: Report) -> None:
+    found = f", with {len(report.findings)} findings below" if report.findings else ""
+    line(f"{report.verdict}{found}: {report.entries} entries, head {(report.head or '')[:16]}")
+    for part in ("integrity", "legality", "evidence", "anchoring", "key"):
+        line(f"  {part:10} {getattr(report, part)}")
+    if report.checked_from:
+        line(f"  checked from entry {report.checked_from} on; what is before was checked by an earlier run")
+    if report.base:
+        line(f"  base       {report.base}")
+    if report.entries:
+        sealed = f"sealed to {report.sealed_to} entries" if report.sealed_to else "unsealed"
+        line(f"  {sealed}{f', anchored to {report.anchored_to}' if report.anchored_to else ''}")
+    if report.unanchored is not None:
+        line(f"  unanchored since entry {report.unanchored}: a cut or rewritten end would not show")
+    for finding in report.findings:
+        where = "ledger" if finding.seq is None else f"entry {finding.seq}"
+        line(f"  {finding.code} at {where}: {finding.message}")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on stderr, where somebody looks at it and there is enough to read."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    bars: list[click._termui_impl.ProgressBar[int]] = []
+
+    def advance(done: int, total: int) -> None:
+        if total < LONG:
+            return
+        if not bars:
+            bars.append(click.progressbar(length=total, label="verifying", file=sys.stderr))
+            bars[0].render_progress()
+        bars[0].update(done - bars[0].pos)
+
+    yield advance
+    for bar in bars:
+        bar.render_finish()
