@@ -1,7 +1,4 @@
-"""A second verifier of ledgers, from docs/format.md alone. It exits with 0 (verified), 1 (tampered) or 2 (unverifiable).
-
-python acceptance/second_verifier.py LEDGER_FOLDER [--key VKEY]… [--anchor FILE]… [--json]
-"""
+"""A second verifier, written from docs/format.md alone. It exits with 0 (verified), 1 (tampered), 2 (unverifiable)."""
 
 import argparse
 import base64
@@ -19,8 +16,8 @@ CHECKPOINT = r"((.+)\n(0|[1-9][0-9]{0,18})\n(.+)\n(?:.+\n)*)\n((?:— [^\s+]+ \S
 TILE = "([0-9]|[1-5][0-9]|6[0-3])/((?!x000/)(?:x[0-9]{3}/)*[0-9]{3})"
 REPORT = ["verdict", "integrity", "anchoring", "entries", "head", "sealed_to", "anchored_to", "unanchored", "findings"]
 EVENT_ID = "(-|[A-Za-z0-9][A-Za-z0-9._-]{0,63})/[A-Za-z0-9._-]{1,64}"
-# Members of objects, `?` if they may be absent, `~` if absent or null, and their kind where it is not a text. `[kind]` is
-# an array, `{kind}` an object of such; `+` is what the data of every event have, `*` what leased ones have as well.
+# Members of objects, `?` if they may be absent, `~` if absent or null, with their kind where it is no text: `[kind]` is
+# an array, `{kind}` an object of such; `+` is what the data of all events have, `*` what leased ones have as well.
 FORMS = """
 identity           format id key~ origin
 line               event:event prev seq:int task_prev~ task_seq~:int ts:int v:int
@@ -74,11 +71,15 @@ def fits(value, kind):
 def parse_json(data):
     """The value that stands in `data`, and whether in canonical form; (None, False) where it is outside the profile."""
     try:
-        value = json.loads(data.decode(), parse_float=int, parse_constant=int)
+        value = json.loads(data.decode(), object_pairs_hook=unique, parse_float=int, parse_constant=int)
         canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None, False
     return (value, canonical == data) if within_profile(value, MAX_DEPTH) else (None, False)
+
+
+def unique(pairs):
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else int("twice")
 
 
 def within_profile(value, depth):
@@ -144,7 +145,7 @@ class Verification:
         if self.read_identity():
             self.read_segments()
             self.judge_tiles()
-        self.judge_heads([key for vkey in pinned for key in public_key(vkey, self.origin)], map(Path, anchors))
+        self.judge_heads(pinned, map(Path, anchors))
 
     def find(self, word, seq, message):
         self.verdict = min(self.verdict, word)  # The worse word happens to be the first in the alphabet.
@@ -181,8 +182,7 @@ class Verification:
                 *leaves, torn = path.read_bytes().split(b"\n")
             except OSError as fault:
                 self.find("unverifiable", self.end, f"{path.name} cannot be read: {fault}")
-                leaves, torn, self.whole = [], b"", False
-                self.end = MAX_SIZE if path == paths[-1] else self.end  # Nobody knows how many lines there are.
+                leaves, torn, self.whole, self.end = [], b"", False, self.end if path != paths[-1] else MAX_SIZE
             for leaf in leaves:
                 self.read_line(leaf)
             if torn:
@@ -222,7 +222,7 @@ class Verification:
             "of another form than its type": known and not fits(data, kind),
             "no rotation that holds": rotates and not self.rotate(**data),
         }
-        self.tasks[task], self.ts = ((self.head, line["task_seq"] and line["task_seq"] + 1), self.lost), line["ts"]
+        self.tasks[task], self.ts = ((self.head, (line["task_seq"] or 0) + 1), self.lost), line["ts"]
         self.ids.add(event["id"])
         return wrongs
 
@@ -253,18 +253,16 @@ class Verification:
             if name and path.is_file() and path.stat().st_size == 256 * 32:
                 width, index = 256 ** int(name[1]), int(re.sub("[x/]", "", name[2]))
                 starts = range(index * 256 * width, (index + 1) * 256 * width, width)
-                given = starts.stop <= len(self.leaves) and b"".join(self.root(start, width) for start in starts)
-                if given and path.read_bytes() != given:
+                tile = starts.stop <= len(self.leaves) and b"".join(self.root(start, width) for start in starts)
+                if tile and path.read_bytes() != tile:
                     self.find("tampered", starts[0], f"{path} is not the tile of these lines")
 
     def judge_heads(self, pinned, anchors):
         checkpoints = [*self.folder.glob("checkpoint"), *sorted(self.folder.glob("checkpoints/*"))]
         own, local = [*self.heads(checkpoints)], [*self.heads(sorted(self.folder.glob("anchors/*")))]
-        self.integrity, given = (
-            self.verdict,
-            [*self.heads(anchors, [[key, 0, MAX_SIZE] for key in pinned], "unverifiable")],
-        )
-        if pinned and not any(key in pinned for key, _, _ in self.keys):
+        more = [[key, 0, MAX_SIZE] for vkey in pinned for key in public_key(vkey, self.origin)]
+        self.integrity, given = self.verdict, [*self.heads(anchors, more, "unverifiable")]
+        if pinned and not {key for key, _, _ in self.keys} & {key for key, _, _ in more}:
             self.find("tampered", None, "the ledger names none of the pinned keys")
         self.anchoring = "anchored" if given else "local" if local else "none"
         self.sealed_to, self.anchored_to = max(own + local + given, default=None), max(given, default=None)

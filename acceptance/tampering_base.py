@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from acceptance.doubles import ManualClock, QuickDisk
-from acceptance.tampering import Notes, leaf_of
+from acceptance.tampering import size_of
 from enforcer import Enforcer
 from enforcer.initialize import initialize
 
 LENGTH = 200
 ANCHORED = 90
+WALKED = 69  # So many entries tell of whole walks; the rest of leases alone, in short lines.
 SEALED = (40, ANCHORED, 150, 180)  # Sizes at which a checkpoint is made for certain; moves of tasks make others.
 LONGER = 530
 
@@ -49,6 +49,13 @@ def process(name: str, words: int = 3) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+Watch = Callable[[int], None]
+
+
+def _unwatched(size: int) -> None:
+    """Nobody looks on."""
 
 
 class CountedEntropy:
@@ -80,8 +87,8 @@ class Scribe:
     def size(self) -> int:
         return int(self.enforcer.ledger.head.size)
 
-    def write(self, size: int, watch: Callable[[int], None] = lambda size: None) -> None:
-        """Go on until there are `size` entries; `watch` is called after each step, with how many there are."""
+    def write(self, size: int, watch: Watch = _unwatched) -> None:
+        """Walk on until there are `size` entries; `watch` is called after each step, with how many there are."""
         while self.size < size:
             next(self._story)
             watch(self.size)
@@ -131,16 +138,23 @@ class Scribe:
             assert self.size <= before + 1
             yield
 
-    def still(self, size: int) -> None:
+    def still(self, size: int, watch: Watch = _unwatched) -> None:
         """Go on without a move of any task, which is what a checkpoint follows, and in short lines."""
         while self.size < size:
-            name = f"u{self.size}"
-            self.enforcer.open_task(name, title="W", key="o")
-            ada, bob = self._hands(name)
-            for count in range(5):
-                for outcome in (ada.claim, bob.claim, ada.release) if count == 2 else (ada.claim, ada.release):
-                    if self.size < size:
-                        outcome(key=f"{self.size}")
+            for step in self._idle(f"u{self.size}"):
+                if self.size < size:
+                    step()
+                    watch(self.size)
+
+    def _idle(self, name: str) -> Iterator[Callable[[], Any]]:
+        """A task that is claimed and given back a few times."""
+        yield lambda: self.enforcer.open_task(name, title="W", key="o")
+        ada, bob = self._hands(name)
+        for number in range(5):
+            yield lambda: ada.claim(key=f"{self.size}")
+            if number == 2:
+                yield lambda: bob.claim(key=f"{self.size}")
+            yield lambda: ada.release(key=f"{self.size}")
 
     def _hands(self, name: str) -> tuple[Any, Any]:
         return self.enforcer.task(name, actor="a"), self.enforcer.task(name, actor="b")
@@ -212,12 +226,12 @@ def prepare(folder: Path) -> Ground:
             scribe.enforcer.sealer.seal()
         if (ledger / "checkpoint").exists():
             note = (ledger / "checkpoint").read_text(encoding="utf-8")
-            notes[Notes.size_of(note.encode())] = note
+            notes[size_of(note.encode())] = note
         if size == ANCHORED and not (folder / "kept").exists():
             _anchor(scribe.enforcer, folder / "kept" / "anchor")
 
-    scribe.write(SEALED[-1], watch)
-    scribe.still(LENGTH)
+    scribe.write(WALKED, watch)
+    scribe.still(LENGTH, watch)
     scribe.enforcer.close()
     (folder / "checkpoints.json").write_text(json.dumps(notes), encoding="utf-8")
     _see(folder / "project", folder / "home")
@@ -225,7 +239,8 @@ def prepare(folder: Path) -> Ground:
     shutil.copytree(folder / "home", folder / "home-longer")
     _prolong(scribe, folder / "longer", folder / "home-longer")
     other = Scribe(folder / "other", folder / "home", "other")
-    other.write(SEALED[-1])
+    other.write(WALKED)
+    other.still(SEALED[-1])
     other.enforcer.sealer.seal()
     other.still(LENGTH)
     other.enforcer.close()
@@ -287,6 +302,3 @@ def segment_of(root: Path) -> Path:
 
 def lines_of(root: Path) -> list[bytes]:
     return segment_of(root).read_bytes().splitlines()
-
-
-__all__ = ["LENGTH", "Ground", "belong", "environment", "leaf_of", "os", "prepare", "segment_of"]

@@ -39,6 +39,7 @@ def advance(small: History, large: History) -> Figure:
     for _ in range(ADVANCES + WARM):
         for place, into, task in _turned(places):
             outcome = into.time(task.advance)
+            assert outcome.seq >= place.entries
             place.world.line_size(outcome)
             place.world.line_size(task.backtrack("SECOND", "measure it again"))
     figure.floor = floor.samples

@@ -16,7 +16,10 @@ class Stopped(BaseException):
 
 
 class _File:
-    """One inode. `dirty` holds the changes since the last sync, in order: (offset, bytes) or, for a cut, (size, None)."""
+    """One inode. `dirty` holds the changes since the last sync in order: (offset, bytes), or (size, None) for a cut.
+
+    `holder` is the open file that has the lock.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number

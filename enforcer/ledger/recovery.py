@@ -61,6 +61,9 @@ class Recovery:
             if failed.state != FAILED:
                 return failed
             found = self._repairs.unsynced(segment, failed, self._commit.synced(segment, failed))
+            bad = self._tail.advance()
+            if bad is not None and (self._tail.segment.first, self._tail.end) < (segment.first, found.start):
+                raise self._tail.damaged(f"ledger_{bad.code}", str(bad)) from bad
             try:
                 if found.rest:
                     self._repairs.keep(found.end, found.rest)
@@ -80,9 +83,12 @@ class Recovery:
         with self._commit.held():
             before = self._commit.agree(segment)
             rest = self._repairs.torn(segment, end, size, self._commit.synced(segment, before), bad)
-            told = (end, len(rest), sha256(rest).hexdigest())
-            # A ledger without an entry has none to tell it in: its first one says that it is created.
-            mark = Mark(self._commit.mark_of(segment), segment.first, end, TORN if size else OK, *told)
+            if before.state in OWED and (before.first, before.offset) == (segment.first, end):
+                mark = before  # What was torn is the entry that tells of a repair: it is that one which is still owed.
+            else:
+                told = (end, len(rest), sha256(rest).hexdigest())
+                # A ledger without an entry has none to tell it in: its first one says that it is created.
+                mark = Mark(self._commit.mark_of(segment), segment.first, end, TORN if size else OK, *told)
             try:
                 self._repairs.keep(end, rest)
                 self._commit.write(mark, durably=True)

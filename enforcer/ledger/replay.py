@@ -48,7 +48,7 @@ _ATTEMPTS = frozenset((events.TaskOpened, events.PhaseAdvanced, events.PhaseBack
 
 
 class _Task:
-    """One task so far. Its lines are judged up to number `judged_to` of all lines; `lost` says where and why it ends."""
+    """One task so far. Its lines are judged before number `judged_to` of all; `lost` says where and why that ends."""
 
     __slots__ = ("_closed", "_state", "attempts", "count", "head", "judged_to", "keys", "lost", "processes", "unjudged")
 
@@ -81,7 +81,6 @@ class _Task:
             "head": self.head,
             "count": self.count,
             "state": state.pack() if state is not None else None,
-            "processes": list(self.processes),
             "keys": self.keys.pack().hex(),
             "attempts": self.attempts.pack().hex(),
         }
@@ -89,7 +88,7 @@ class _Task:
     @classmethod
     def unpack(cls, packed: dict[str, Any]) -> _Task:
         task = cls()
-        task.head, task.count, task.processes = packed["head"], packed["count"], tuple(packed["processes"])
+        task.head, task.count = packed["head"], packed["count"]
         task.keys, task.attempts = (Repeats(bytes.fromhex(packed[name])) for name in ("keys", "attempts"))
         task.enter(TaskState.unpack(packed["state"]) if packed["state"] is not None else None)
         return task
@@ -117,7 +116,8 @@ class _Step:
 class Replay:
     """Takes in the lines in order: those of the tasks that fall to `part` of `parts`.
 
-    `origin` is the ledger's, None where it is not known. `broken_at` is the number of the line after which lines are known to be missing or unread.
+    `origin` is the ledger's, None where it is not known. `broken_at` is the number of the line after which
+    lines are known to be missing or unread.
     `rotations` and `created` are the entries of the ledger itself that say who may sign, and what it continues.
     """
 
@@ -358,16 +358,19 @@ class Replay:
     def _process(self, task: _Task, digest: str, frame: Frame) -> Process | None:
         """A stored process, read from its object even where the caller remembers it. Its faults are told once a task,
         so that every task that stands on it is named, whoever reads the others."""
-        if digest not in self._processes:
-            self._processes[digest] = self._read_process(digest, frame)
-        process = self._processes[digest]
         if digest not in task.processes:
             task.processes += (digest,)
-            if isinstance(process, str):
-                self._found.gap(LEGALITY, frame.seq, "process_unreadable", f"The process {digest}: {process}")
-            elif process is not None:
-                self._holdings.check_process(process, frame.task, frame.seq)
+            if digest not in self._processes:
+                self._processes[digest] = self._read_process(digest, frame)
+            self._tell_of_process(self._processes[digest], digest, frame)
+        process = self._processes[digest]
         return None if isinstance(process, str) else process
+
+    def _tell_of_process(self, process: Process | str | None, digest: str, frame: Frame) -> None:
+        if isinstance(process, str):
+            self._found.gap(LEGALITY, frame.seq, "process_unreadable", f"The process {digest}: {process}")
+        elif process is not None:
+            self._holdings.check_process(process, frame.task, frame.seq)
 
     def _read_process(self, digest: str, frame: Frame) -> Process | str | None:
         """The process; in words why it cannot be read; None where there is no object to read."""

@@ -251,7 +251,7 @@ def _noted(state: TaskState, notes: events.Notes) -> dict[str, Any]:
     }
 
 
-# Kinds are looked up: `isinstance` asks the metaclass of records each time, and this is done for every line of a ledger.
+# Kinds are looked up: `isinstance` asks the metaclass of records each time, and this is done for every line.
 _WORK = frozenset(kind for kind in events.EVENTS.values() if issubclass(kind, events.WorkEvent))
 
 _APPLY: dict[type[events.Event], Callable[[TaskState, Any, Place], dict[str, Any]]] = {

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from enforcer.workflow.process import Phase, Process
     from enforcer.workflow.state import TaskState
 
-_HEX = frozenset("0123456789abcdef")
+_HEX = "0123456789abcdef"
 
 _REFUSALS = frozenset((events.CommandRefused, events.ToolRefused))
 _MOVES = frozenset((events.PhaseAdvanced, events.PhaseBacktracked))
@@ -110,7 +110,7 @@ def _opening(event: events.TaskOpened, process: Process | None, attempts: Contai
 
 
 def _attempt(attempt_id: str, attempts: Container[str]) -> Iterator[str]:
-    if len(attempt_id) != 32 or not _HEX.issuperset(attempt_id):
+    if len(attempt_id) != 32 or attempt_id.strip(_HEX):
         yield f"{attempt_id!a} is not the id of an attempt"
     elif attempt_id in attempts:
         yield f"the attempt {attempt_id} was another attempt of the task before"

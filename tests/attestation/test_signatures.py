@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
@@ -86,6 +87,21 @@ def test_a_key_for_which_one_signature_holds_for_every_message_verifies_nothing(
     if identity.endswith("00"):
         Ed25519PublicKey.from_public_bytes(public).verify(forged, b"anything")
     assert not verify_ed25519(public, forged, b"anything")
+
+
+def test_a_key_of_order_eight_verifies_nothing_where_the_bare_equation_holds_for_many_messages():
+    """With S = 0 and the neutral element as R, it holds whenever the hash of the message is a multiple of eight."""
+    public = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
+    forged = bytes.fromhex("01" + "00" * 63)
+    taken = 0
+    for number in range(100):
+        try:
+            Ed25519PublicKey.from_public_bytes(public).verify(forged, b"%d" % number)
+        except InvalidSignature:
+            continue
+        taken += 1
+        assert not verify_ed25519(public, forged, b"%d" % number)
+    assert taken
 
 
 @pytest.mark.parametrize("y", [2**255 - 19 + 1, 2**255 - 19, 2**255 - 1])

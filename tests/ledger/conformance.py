@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from enforcer.errors import InternalError, RequestError
+from enforcer.ledger import merkle
 from enforcer.ledger.codec import canonical
 from enforcer.ledger.entry import MAX_LEAF, format_event, genesis_hash, leaf_hash, parse_leaf
 from enforcer.ledger.fold import Head
+from enforcer.ledger.merkle import EMPTY_ROOT, root_of
 from enforcer.ledger.store import Store
 from enforcer.workflow.events import (
     Claim,
@@ -19,6 +21,7 @@ from enforcer.workflow.events import (
     LeaseClaimed,
     LeaseReleased,
     LedgerCreated,
+    LedgerRecovered,
     PhaseAdvanced,
     PromptAttested,
     Refusal,
@@ -100,6 +103,26 @@ class Conformance:
             prev = leaf_hash(leaf)
         assert len(leaves) == 20
         assert store.head.hash == prev
+
+    def test_the_root_is_that_of_the_leaves_whenever_it_is_asked_for(self, store, clock):
+        assert store.root() == EMPTY_ROOT
+        fill(store, 21)
+        for number in range(3):
+            assert store.root() == root_of([merkle.leaf_hash(leaf) for leaf in store.leaves()])
+            append(store, refused(number), key=f".{number}")
+        other = self.again(store, clock)
+        assert other.root() == store.root() == root_of([merkle.leaf_hash(leaf) for leaf in store.leaves()])
+        other.close()
+
+    def test_a_ledger_begins_once_and_says_so_at_any_time(self, store):
+        """What the ledger says of itself stands among the entries of tasks; a second beginning does not."""
+        append(store, LedgerCreated(actor=ADA, version="1"), task=None, key=".c")
+        append(store, opened())
+        event = LedgerRecovered(actor=ADA, kind="torn", segment="s", offset=0, size=1, digest="0" * 64)
+        append(store, event, task=None, key=".r")
+        with pytest.raises(InternalError, match="illegal_event"):
+            append(store, LedgerCreated(actor=ADA, version="1"), task=None, key=".d")
+        assert [entry.task for entry in store.entries()] == [None, "T", None]
 
     def test_every_line_of_a_task_names_the_tasks_line_before(self, store):
         fill(store, 20)

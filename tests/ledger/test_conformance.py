@@ -6,6 +6,7 @@ import pytest
 
 from enforcer.ledger.files import FileLedger, create
 from enforcer.ledger.memory import MemoryLedger
+from enforcer.ledger.segments import LINES
 from enforcer.ports import SystemDisk
 from tests.faults import CountingEntropy, ManualClock
 from tests.ledger.conformance import Conformance
@@ -22,6 +23,7 @@ class TestMemoryLedger(Conformance):
 
 class TestFileLedger(Conformance):
     cache_key: bytes | None = None
+    segment_lines = LINES
 
     @pytest.fixture
     def setting(self, tmp_path):
@@ -29,16 +31,16 @@ class TestFileLedger(Conformance):
         create(self.folder, IDENTITY, disk=SystemDisk(), entropy=CountingEntropy())
 
     def make(self, clock):
-        return FileLedger(
-            self.folder, disk=SystemDisk(), clock=clock, entropy=CountingEntropy(), cache_key=self.cache_key
-        )
+        return self.open(clock, CountingEntropy())
 
     def again(self, store, clock):
-        other = FileLedger(
-            self.folder, disk=SystemDisk(), clock=ManualClock(), entropy=CountingEntropy(1), cache_key=self.cache_key
-        )
+        other = self.open(ManualClock(), CountingEntropy(1))
         other.catch_up()
         return other
+
+    def open(self, clock, entropy):
+        ports = {"disk": SystemDisk(), "clock": clock, "entropy": entropy}
+        return FileLedger(self.folder, **ports, cache_key=self.cache_key, segment_lines=self.segment_lines)
 
 
 class TestFileLedgerWithCaches(TestFileLedger):
@@ -47,3 +49,9 @@ class TestFileLedgerWithCaches(TestFileLedger):
     def again(self, store, clock):
         store.save_caches()
         return super().again(store, clock)
+
+
+class TestFileLedgerOfManySegments(TestFileLedgerWithCaches):
+    """Every promise holds wherever the lines are."""
+
+    segment_lines = 7

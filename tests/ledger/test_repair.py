@@ -9,9 +9,10 @@ import pytest
 from enforcer.errors import DamagedError, EnforcerError, UnavailableError
 from enforcer.ledger.commit import FAILED, Mark, parse_mark
 from enforcer.ledger.entry import format_leaf, leaf_hash
-from enforcer.ledger.files import FIRST_SEGMENT
+from enforcer.ledger.files import FIRST_SEGMENT, FileLedger
 from enforcer.ledger.repair import MAX_TORN, sealed_size
 from enforcer.workflow.events import LedgerRecovered
+from tests.faults import CountingEntropy
 from tests.ledger.conformance import append, refused
 from tests.ledger.histories import IDENTITY
 from tests.ledger.test_crashes import FOLDER, World
@@ -211,9 +212,6 @@ def test_a_first_line_that_was_torn_is_kept_and_written_again(world):
 
 
 def test_the_actor_of_a_repair_is_the_one_who_opened_the_ledger(world):
-    from enforcer.ledger.files import FileLedger
-    from tests.faults import CountingEntropy
-
     lines = begun(world, 3)
     world.machine.write(SEGMENT, b"".join(lines)[:-5])
     ports = {"disk": Process(world.machine), "clock": world.clock, "entropy": CountingEntropy(5), "cache_key": None}
@@ -244,7 +242,7 @@ def test_a_repair_that_cannot_be_made_changes_no_line(world):
     for call in ("make_folder", "append", "rename", "replace", "truncate"):
         world.machine.write(SEGMENT, torn)
         process = Process(world.machine, Fault("enospc", calls=(call,)))
-        with pytest.raises(UnavailableError, match="repair_failed|ledger_not_writable"):
+        with pytest.raises(UnavailableError, match=r"repair_failed|ledger_not_writable"):
             world.write(world.open(process))
         assert world.machine.read(SEGMENT) == torn
     heal(world)

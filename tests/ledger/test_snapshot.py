@@ -460,6 +460,16 @@ def test_a_file_that_was_cut_is_rejected(saved, story, name, length):
     assert rejected(saved, story)
 
 
+def test_a_run_of_another_length_is_found_out_at_once(saved, story):
+    for change in (b"", b"xx"):
+        path = runs_of(saved)[0]
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + change)
+        with pytest.raises(ValueError, match="length"):
+            Process(saved, story).open()
+        path.write_bytes(data)
+
+
 def test_bytes_that_never_reached_the_disk_are_found_out(saved, story):
     """What a crash leaves of a file that nobody synced: its length and zeros."""
     path = runs_of(saved)[0]
@@ -501,6 +511,32 @@ def test_pieces_of_one_run_cannot_change_places(tmp_path):
     opened = OpenRun(run, str(tmp_path), key=KEY, disk=SystemDisk())
     with pytest.raises(ValueError, match="authentication code"):
         opened.piece(0)
+
+
+def test_a_name_is_a_whole_name(tmp_path):
+    """Not a part of one, and not a part of what is said of it."""
+    run = write_run(str(tmp_path), "0" * 32, [{b"aa": b'{"t":"x y"}', b"b": b"2"}], key=KEY, disk=SystemDisk())
+    opened = OpenRun(run, str(tmp_path), key=KEY, disk=SystemDisk())
+    assert opened.find(b"b") == b"2"
+    for name in (b"a", b"", b'aa {"t":"x', b"aa\nb", b'{"t":"x', b"2"):
+        assert opened.find(name) is None
+
+
+def test_a_run_that_could_not_be_written_is_removed(tmp_path):
+    disk = WatchedDisk()
+    disk.fail("append", short=10)
+    with pytest.raises(OSError, match="Input/output"):
+        write_run(str(tmp_path), "0" * 32, [{b"a": b"1"}], key=KEY, disk=disk)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_large_run_is_written_piece_by_piece(tmp_path):
+    disk = WatchedDisk()
+    tasks = [{b"T-%d" % number: b"x" * 100_000} for number in range(64)]
+    run = write_run(str(tmp_path), "0" * 32, tasks, key=KEY, disk=disk)
+    assert disk.counts["append"] > 4
+    opened = OpenRun(run, str(tmp_path), key=KEY, disk=disk)
+    assert [opened.piece(number) for number in range(64)] == tasks
 
 
 @pytest.mark.parametrize("start, end", [(5, 4), (0, 1 << 62), (1 << 62, 1 << 63), (0, 0)])
