@@ -70,7 +70,7 @@ def fits(value, kind):
 
 def parse_json(data):
     """The value that stands in `data`, and whether in canonical form; (None, False) where it is outside the profile."""
-    try:
+    try:  # `int` raises at whatever is no integer: a float, NaN, and the word for a member that stands twice.
         value = json.loads(data.decode(), object_pairs_hook=unique, parse_float=int, parse_constant=int)
         canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     except (ValueError, RecursionError):

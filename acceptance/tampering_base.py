@@ -22,6 +22,8 @@ from acceptance.doubles import ManualClock, QuickDisk
 from acceptance.tampering import size_of
 from enforcer import Enforcer
 from enforcer.initialize import initialize
+from enforcer.publication import anchor_to_file
+from enforcer.verification import Asked, verify
 
 LENGTH = 200
 ANCHORED = 90
@@ -199,6 +201,7 @@ class Ground:
         ledger = self.root / "state" / "ledger"
         self.seed = (ledger / "ledger.json").read_bytes()
         self.identity: dict[str, str] = json.loads(self.seed)
+        self.other_id = str(json.loads((self.other / "state" / "ledger" / "ledger.json").read_bytes())["id"])
         self.checkpoints: dict[int, bytes] = {
             int(size): note.encode() for size, note in json.loads((folder / "checkpoints.json").read_bytes()).items()
         }
@@ -266,6 +269,7 @@ def _prolong(scribe: Scribe, root: Path, home: Path) -> None:
         older = root / "state" / "older"
         if longer.ledger.head.size >= 300 and not older.exists():
             longer.ledger.save_caches()
+            _see(root, home)
             shutil.copytree(root / "state" / "ledger" / ".cache", older)
     longer.sealer.seal()
     longer.close()
@@ -273,17 +277,13 @@ def _prolong(scribe: Scribe, root: Path, home: Path) -> None:
 
 
 def _anchor(enforcer: Enforcer, path: Path) -> None:
-    from enforcer.publication import anchor_to_file
-
     path.parent.mkdir()
     anchor_to_file(enforcer, str(path))
 
 
 def _see(root: Path, home: Path) -> None:
-    """Let the user verify the ledger, and remember what was seen."""
-    from enforcer.verification import Asked, verify
-
-    report = verify(root=str(root), environ=environment(home), asked=Asked(cores=1))
+    """Let the user verify the ledger, and remember what was seen and how far."""
+    report = verify(root=str(root), environ=environment(home), asked=Asked(cores=1, incremental=True))
     assert report.verdict == "verified", report.findings
 
 

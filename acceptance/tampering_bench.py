@@ -17,12 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from acceptance.doubles import SECOND, START, ManualClock, QuickDisk
 from acceptance.tampering_base import ANCHORED as ANCHOR_SIZE
 from acceptance.tampering_base import SEALED as SEALED_AT
 from acceptance.tampering_base import Ground, belong, environment
 from enforcer import Enforcer, EnforcerError
+from enforcer.enforcer import locate
 from enforcer.ports import SystemDisk, SystemEntropy
-from enforcer.project import Project
 from enforcer.verification import Asked, verify_project
 
 OWN, OTHER, NOBODY = "own", "other", "nobody"
@@ -41,17 +42,25 @@ class View(NamedTuple):
     pinned: bool = False
     anchored: bool = False
 
-    def vouched(self, seen: int) -> int:
-        """How many entries it knows of by other means, of a ledger that was seen at `seen`."""
-        sizes = {SEEN: seen, SIGNED: SEALED_AT[-1]}
-        return max([sizes.get(part, 0) for part in self.memory] + [ANCHOR_SIZE * self.anchored])
+    @property
+    def anchor(self) -> int:
+        """How many entries are anchored."""
+        return ANCHOR_SIZE if self.anchored else 0
 
+    def remembered(self, seen: int) -> int:
+        """How many entries the user knows of, of a ledger that was seen at `seen`."""
+        sizes = {SEEN: seen, SIGNED: SEALED_AT[-1]}
+        return max([sizes.get(part, 0) for part in self.memory], default=0)
+
+
+LATER = START + 86_400 * SECOND  # A day after the honest history ends.
 
 WHOLE = (PATH, SEEN, SIGNED)
 ALONE = View("alone")
 MEMORY = View("memory", WHOLE)
 PINNED = View("pinned", WHOLE, pinned=True)
 ANCHORED = View("anchored", pinned=True, anchored=True)
+CACHED = View("the user", ("whole",))  # With the key of the caches, that is.
 TIERS = (ALONE, MEMORY, PINNED, ANCHORED)
 COMBINED = (
     *TIERS,
@@ -83,11 +92,14 @@ class Case(NamedTuple):
     advisory: bool = False
 
     def must_be_noticed(self, view: View, seen: int) -> bool:
-        """Whether nobody who has this view may take it for the ledger that was there."""
+        """Whether nobody who has this view may take it for the ledger that was there. `seen`: how long that was."""
+        # The memory goes by the ledger's id, and an anchor is a head signed by the ledger's key.
+        vouched = max(view.anchor, view.remembered(seen) if self.same else 0)
+        signed = self.signed == OWN or (self.signed == NOBODY and 0 < view.anchor <= self.intact)
         return (
             not self.plausible
-            or self.intact < max(self.sealed, view.vouched(seen))
-            or (view.pinned and self.signed != OWN)
+            or self.intact < max(self.sealed, vouched)
+            or (view.pinned and not signed)
             or (PATH in view.memory and not self.same)
         )
 
@@ -99,6 +111,10 @@ class Outcome(NamedTuple):
     codes: tuple[str, ...] = ()
     named: bool = False
     detail: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.kind in FAILURES
 
 
 class Bench:
@@ -116,14 +132,17 @@ class Bench:
         self.anchor = folder / "kept" / "anchor"
         self.anchor.parent.mkdir()
         self.anchor.write_bytes(ground.anchor)
-        self.project = Project(str(self.root))
+        self.project, _ = locate(root=str(self.root), environ=environment(folder / "home"))
         self.lines = ground.later if longer else ground.lines
         self._segment = self.ledger / "seg" / f"{0:020}.jsonl"
         self._data = self._segment.read_bytes()
         self._disk, self._entropy = SystemDisk(), SystemEntropy()
-        self._users = {memory: self._make_user(memory) for memory in {view.memory for view in COMBINED}}
+        self._users = {memory: self._make_user(memory) for memory in {*(view.memory for view in COMBINED), CACHED.memory}}
         self._undo: list[Callable[[], Any]] = []
         self._honest: dict[View, dict[str, Any]] = {}
+        self._answers: dict[str, Any] | None = None
+        self._rejected: tuple[str, ...] = ()
+        shutil.copytree(self.ledger / ".cache", folder / "kept-cache")
 
     # What a case does ------------------------------------------------------------------------------------------------
 
@@ -197,7 +216,7 @@ class Bench:
 
     def verify(self, view: View, *, incremental: bool = False) -> dict[str, Any]:
         """What the library's `verify` answers whoever has this view. Its memory is put back afterwards."""
-        user, kept = self._users[view.memory]
+        user, seen = self._users[view.memory]
         asked = Asked(
             keys=(self.ground.identity["key"],) if view.pinned else (),
             require_key=view.pinned,
@@ -209,9 +228,7 @@ class Bench:
         try:
             report = verify_project(self.project, user, asked, disk=self._disk, entropy=self._entropy)
         finally:
-            for path, data in kept.items():
-                if not path.exists() or path.read_bytes() != data:
-                    path.write_bytes(data)
+            self._forget(Path(user), seen)
         return report.pack(complete=True)
 
     def honest(self, view: View) -> dict[str, Any]:
@@ -231,19 +248,81 @@ class Bench:
         finally:
             self.restore()
 
-    def answers(self) -> dict[str, Any]:
-        """What reading commands say: every task, the head, and what `verify --incremental` finds."""
+    def try_reading(self, case: Case, views: tuple[View, ...]) -> dict[View, Outcome]:
+        """Do it, let somebody read who has the key of the caches, and put everything back."""
+        if self._answers is None:
+            self._answers = self._read()
+            self._clean()
+        try:
+            case.change(self)
+            answers = self._read()
+            differing = [name for name in answers if answers[name] != self._answers[name]]
+            outcome = Outcome(SILENT if differing else HARMLESS, self._rejected, detail=", ".join(differing))
+        except Exception as error:  # a cache that does not hold is as good as absent, and stops nobody
+            outcome = Outcome(CRASHED, detail=f"{type(error).__name__}: {error}")
+        finally:
+            self.restore()
+            self._clean()
+        return dict.fromkeys(views, outcome)
+
+    def try_writing(self, case: Case, views: tuple[View, ...]) -> dict[View, Outcome]:
+        """Do it, let somebody write the next entry, and put everything back.
+
+        Nothing that was acknowledged may be lost: the entry is written behind all others, or it is refused.
+        """
+        kept = self.folder / "kept-state"
+        if not kept.exists():
+            shutil.copytree(self.state, kept)
+        try:
+            case.change(self)
+            code = self._write_next()
+            report = self.verify(ALONE)
+            lines = self._segment.read_bytes().splitlines()
+            whole = lines[: len(self.lines)] == self.lines and report["verdict"] == "verified"
+            written = len(lines) > len(self.lines)
+            fine = whole and written != bool(code)
+            kind = (DETECTED if code else HARMLESS) if fine else SILENT
+            outcome = Outcome(kind, (code,) if code else (), detail="" if fine else f"{len(lines)} {report['verdict']}")
+        except Exception as error:  # whatever else is raised is a fault of the writer
+            outcome = Outcome(CRASHED, detail=f"{type(error).__name__}: {error}")
+        finally:
+            self._undo.clear()
+            shutil.rmtree(self.state)
+            shutil.copytree(kept, self.state)
+        return dict.fromkeys(views, outcome)
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> Enforcer:
         environ = environment(self.folder / "home")
-        with Enforcer.open(root=str(self.root), actor="a", environ=environ) as enforcer:
+        return Enforcer.open(root=str(self.root), actor="a", environ=environ, disk=QuickDisk(), clock=ManualClock(LATER))
+
+    def _read(self) -> dict[str, Any]:
+        """What reading commands say: every task, the head, and what `verify --incremental` finds."""
+        with self._open() as enforcer:
             states = {state.task: state.pack(complete=True) for state in enforcer.states()}
             head = (enforcer.ledger.head.size, enforcer.ledger.head.hash, enforcer.ledger.root().hex())
             settings = enforcer.settings.pack(complete=True)
-        whole = View("whole", ("whole",))
-        report = {**self.verify(whole, incremental=True), "checked_from": None}
-        report["findings"] = [one for one in report["findings"] if one["code"] != "checked_fully"]
-        return {"states": states, "head": head, "settings": settings, "report": report}
+            rejected = ("cache_rejected",) if enforcer.ledger.cache_rejected else ()
+        report = {**self.verify(CACHED, incremental=True), "checked_from": None}
+        found = [one for one in report.pop("findings") if one["code"] != "checked_fully"]
+        self._rejected = rejected
+        return {"states": states, "head": head, "settings": settings, "report": report, "findings": found}
 
-    # Inside ----------------------------------------------------------------------------------------------------------
+    def _write_next(self) -> str:
+        """Open a task; why not, in a word, where that is refused."""
+        try:
+            with self._open() as enforcer:
+                enforcer.open_task("next", title="Next")
+        except EnforcerError as error:
+            return error.code
+        return ""
+
+    def _clean(self) -> None:
+        """Put the caches back, and nothing else beside them."""
+        caches = self.ledger / ".cache"
+        shutil.rmtree(caches, ignore_errors=True)
+        shutil.copytree(self.folder / "kept-cache", caches)
 
     def _judge(self, case: Case, view: View) -> Outcome:
         try:
@@ -280,10 +359,10 @@ class Bench:
             return f"sealed_to is {report['sealed_to']}"
         return ""
 
-    def _make_user(self, memory: tuple[str, ...]) -> tuple[str, dict[Path, bytes]]:
-        """A user's folder with these parts of the memory, and what its files hold."""
+    def _make_user(self, memory: tuple[str, ...]) -> tuple[str, bytes | None]:
+        """A user's folder with these parts of the memory, and what it has seen."""
         if not memory:
-            return os.devnull + "/none", {}  # A folder that can be neither read nor made.
+            return os.devnull + "/none", None  # A folder that can be neither read nor made.
         folder = self.folder / "users" / "-".join(memory)
         ledger = self.ground.identity["id"]
         names = {PATH: "paths", SEEN: f"{ledger}/seen", SIGNED: f"{ledger}/head", "whole": "."}
@@ -294,5 +373,20 @@ class Bench:
                 shutil.copytree(source, target)
             else:
                 shutil.copy(source, target)
-        kept = folder / ledger / "seen"
-        return str(folder), {kept: kept.read_bytes()} if kept.exists() else {}
+        seen = folder / ledger / "seen"
+        return str(folder), seen.read_bytes() if seen.exists() else None
+
+    def _forget(self, user: Path, seen: bytes | None) -> None:
+        """Let the user have seen what was seen before, and nothing else."""
+        if not user.is_dir():
+            return
+        ledger = self.ground.identity["id"]
+        for folder in user.iterdir():
+            if folder.name not in (ledger, "paths", self.ground.other_id):
+                shutil.rmtree(folder)
+        for name, data in ((ledger, seen), (self.ground.other_id, None)):
+            path = user / name / "seen"
+            if data is None:
+                path.unlink(missing_ok=True)
+            elif not path.exists() or path.read_bytes() != data:
+                path.write_bytes(data)

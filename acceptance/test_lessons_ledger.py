@@ -158,20 +158,38 @@ class TestLedger:
         assert len(world.events("command.refused", "T")) == 160
         assert world.verdict() == "verified"
 
-    def test_a_torn_last_line_is_refused_with_its_position_and_never_built_upon(self, worked: World) -> None:
+    def test_a_torn_last_line_is_kept_cut_off_and_told_and_never_built_upon(self, worked: World) -> None:
         """Torn last line → the next start resets to genesis and appends onto the torn line; history returns nothing."""
         [segment] = worked.segments()
         whole = segment.read_bytes()
+        start = whole.rindex(b"\n", 0, -1) + 1
+        torn = whole[start:-20]
         segment.write_bytes(whole[:-20])
+        assert any(finding["code"] == "torn_tail" for finding in worked.ask("verify").json["findings"])
+        assert segment.read_bytes() == whole[:-20]
+
+        worked.run("advance", "T")
+
+        assert segment.read_bytes().startswith(whole[:start])
+        [recovered] = [event["data"] for event in worked.events("ledger.recovered")]
+        assert (recovered["kind"], recovered["offset"], recovered["size"]) == ("torn", start, len(torn))
+        kept = worked.root / "state" / "ledger" / "quarantine" / recovered["quarantine"]
+        assert kept.read_bytes() == torn
+        assert worked.verdict() == "verified"
+
+    def test_a_line_that_was_torn_in_the_middle_is_refused_with_its_position(self, worked: World) -> None:
+        """Torn last line → the next start appends onto it. Behind such a line nothing can have been written honestly."""
+        worked.forget_caches()
+        [segment] = worked.segments()
+        lines = segment.read_bytes().splitlines(keepends=True)
+        damaged = b"".join((*lines[:2], lines[2][:-20], *lines[3:]))
+        segment.write_bytes(damaged)
 
         reply = worked.run("advance", "T")
 
         assert reply.status == 2
-        start = whole.rindex(b"\n", 0, -1) + 1
-        error = reply.json["error"]
-        assert str(start) in error["where"] + error["message"] or f"{len(worked.lines()) - 1}" in error["message"]
-        assert segment.read_bytes() == whole[:-20]
-        assert any(finding["code"] == "torn_tail" for finding in worked.ask("verify").json["findings"])
+        assert f"byte {len(b''.join(lines[:2]))}, entry 2" in reply.json["error"]["where"]
+        assert segment.read_bytes() == damaged
 
     def test_an_appended_jump_from_strategize_to_monitor_is_illegal(self, worked: World) -> None:
         """An illegal STRATEGIZE→MONITOR append is accepted."""

@@ -19,7 +19,7 @@ from enforcer.evidence.unledgered import audit_folder
 from enforcer.ledger.files import FileLedger
 from enforcer.policies import load
 from enforcer.ports import SystemClock, SystemDisk, SystemEntropy
-from enforcer.publication import check_out_ref
+from enforcer.published import check_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def audit_published(ref: str, *, root: str | None = None, task: str = "", rejudg
     project, _ = locate(root=root)
     disk, entropy = SystemDisk(), SystemEntropy()
     with tempfile.TemporaryDirectory(prefix="enforcer-audit-") as state:
-        check_out_ref(project.root, ref, state)
+        check_out(project.root, ref, state)
         objects = Objects(f"{state}/objects", disk, entropy)
         ledger = FileLedger(f"{state}/ledger", disk=disk, clock=SystemClock(), entropy=entropy, cache_key=None)
         try:

@@ -25,7 +25,7 @@ from enforcer.settings import encode, load
 from enforcer.task import Task
 from enforcer.userstate import UserState
 from enforcer.workflow.commands import Open
-from enforcer.workflow.events import KeyRotated, ToolRefused
+from enforcer.workflow.events import ToolRefused
 from enforcer.workflow.process import Process
 
 TYPE_CHECKING = False
@@ -288,14 +288,17 @@ class Enforcer:
         signer: FileSigner = adapter("signer").FileSigner(
             self.user_folder, self.identity.id, disk=self.disk, entropy=self.entropy
         )
-        signer.settle(self._rotation)
+        signer.settle(self._standing)
         signer.check_belongs(self.identity.key)
         return signer
 
-    def _rotation(self, seq: int) -> KeyRotated | None:
+    def _standing(self, seq: int) -> Event | None:
+        """The entry with a number, once it is on stable storage; None where there is none yet."""
         self.ledger.catch_up()
-        event = self.ledger.entry(seq).event if seq < self.ledger.head.size else None
-        return event if isinstance(event, KeyRotated) else None
+        if seq >= self.ledger.head.size:
+            return None
+        self.ledger.sync()
+        return self.ledger.entry(seq).event
 
     def _follow(self, event: Event | None) -> None:
         if not isinstance(event, ToolRefused):  # A guarded call waits for its answer, and loads nothing for this.

@@ -1,6 +1,6 @@
-"""The ledger outside its folder: published to a git ref, read back from one, and its heads anchored elsewhere.
+"""The ledger outside its folder: published to a git ref, and its heads anchored elsewhere.
 
-    refs/enforcer/<ledger id>            a commit holds ledger/, objects/, refusals/ and guard/ as they are in `state/`
+    refs/enforcer/<ledger id>            a commit holds the ledger as it is in `state/`, see `published`
     refs/enforcer/anchors/<ledger id>    a commit holds `checkpoint`, the head that was anchored
 
 A published ledger only ever grows: what a commit holds has to be the beginning of what the next one does, so a history
@@ -11,15 +11,18 @@ one that the ledger's own writer can change shows as local and does not count.
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit
 
-from enforcer.errors import DamagedError, RequestError, UnavailableError
-from enforcer.evidence.git.refs import Blob, Refs, fetched
+from enforcer.errors import DamagedError, UnavailableError
+from enforcer.evidence.git.refs import Refs, fetched
+from enforcer.gathering import Gathering
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.heads import Anchor
-from enforcer.ledger.merkle import Frontier, leaf_hash
-from enforcer.ledger.note import NoteFault, parse_note
-from enforcer.ledger.seal import MAX_NOTE
-from enforcer.ports import read_file, write_durably
+from enforcer.ledger.note import MAX_NOTE, NoteFault, parse_note
+from enforcer.ports import write_durably
+from enforcer.published import NEWEST, refs_around
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -29,13 +32,8 @@ if TYPE_CHECKING:
     from enforcer.enforcer import Enforcer
     from enforcer.ledger.checkpoint import Checkpoint
     from enforcer.ledger.seal import Sealed
-    from enforcer.ports import Disk
 
-# Folders below `state` that are published; of `guard` not the list of sessions, which nothing seals.
-_TREES = ("ledger", "objects", "refusals", "guard")
-_NOT_HISTORY = ("ledger/lock", "ledger/commit", "ledger/.cache/", "ledger/tile/edge", "guard/.tasks/")
-_SEGMENTS = "ledger/seg/"
-_NEWEST = "ledger/checkpoint"
+_ANCHOR = "checkpoint"
 
 
 class Published(Record, kw_only=True):
@@ -57,206 +55,88 @@ def anchor_ref_of(ledger: str) -> str:
     return f"refs/enforcer/anchors/{ledger}"
 
 
-# Publishing ----------------------------------------------------------------------------------------------------------
-
-
 def publish(enforcer: Enforcer) -> Published:
     """Commit the ledger as it is now to its ref.
 
-    Raises `RequestError` `no_repository`; `DamagedError` `publish_forked` where what was published before is not the
-    beginning of what is here; `UnavailableError` where git or the disk fails.
+    What is written at the same moment is published the next time. Raises `RequestError` `no_repository`;
+    `DamagedError` `publish_forked` where what was published before is not the beginning of what is here;
+    `UnavailableError` `publish_unreadable` or `ref_moved`, or what git, the store and the signer raise.
     """
-    refs = refs_around(enforcer.project.root)
-    ref, state = ref_of(enforcer.identity.id), enforcer.project.state
+    refs, ref = refs_around(enforcer.project.root), ref_of(enforcer.identity.id)
     before = refs.commit_of(ref)
-    known = refs.files(before) if before is not None else {}
-    files = {**known, **_stored(state, known, refs, enforcer.disk)}
-    if before is not None:
-        _check_grown(refs, known, files, ref)
-    sealed = enforcer.sealer.newest()
-    size = sealed.size if sealed is not None else None
-    if before is not None and files == known:
-        return Published(ref=ref, commit=before, moved=False, size=size)
-    message = f"{enforcer.identity.origin}: {enforcer.ledger.head.size} entries\n"
+    gathering = Gathering(enforcer, refs.files(before) if before is not None else {}, refs, ref)
+    files = gathering.store()
+    if before is not None and not files:
+        return Published(ref=ref, commit=before, moved=False, size=gathering.sealed)
+    message = f"{enforcer.identity.origin}: {gathering.entries} entries\n"
     commit = refs.advance(ref, files, before=before, message=message)
-    return Published(ref=ref, commit=commit, moved=True, size=size)
+    return Published(ref=ref, commit=commit, moved=True, size=gathering.sealed)
 
 
-def _stored(state: str, known: dict[str, Blob], refs: Refs, disk: Disk) -> dict[str, Blob]:
-    """Every file of the history as a blob. Objects are named by their content, so known ones are not read again."""
-    whole: list[str] = []
-    growing: list[str] = []
-    for path in _paths(state):
-        if path.startswith("objects/") and path in known:
-            continue
-        (growing if _grows(path) else whole).append(path)
-    blobs = dict(zip(whole, refs.store_files([f"{state}/{path}" for path in whole]), strict=True))
-    for path in growing:
-        data = read_file(disk, f"{state}/{path}")
-        blobs[path] = refs.store(data[: data.rfind(b"\n") + 1])  # Somebody may be writing a line at this moment.
-    return blobs
-
-
-def _grows(path: str) -> bool:
-    return path.startswith((_SEGMENTS, "refusals/", "guard/"))
-
-
-def _paths(state: str) -> Iterator[str]:
-    for tree in _TREES:
-        for folder, below, names in os.walk(f"{state}/{tree}"):
-            below.sort()
-            for name in sorted(names):
-                path = os.path.relpath(os.path.join(folder, name), state).replace(os.sep, "/")
-                full = os.path.join(folder, name)
-                if not path.startswith(_NOT_HISTORY) and not name.endswith(".new") and not os.path.islink(full):
-                    yield path
-
-
-def _check_grown(refs: Refs, known: dict[str, Blob], files: dict[str, Blob], ref: str) -> None:
-    for path, before in known.items():
-        now = files[path]
-        if now.name == before.name:
-            continue
-        if path.startswith(_SEGMENTS) and refs.read(now).startswith(refs.read(before)):
-            continue
-        if path == "ledger/ledger.json" or path.startswith(_SEGMENTS):
-            message = f"{path} as it was published is not the beginning of what is here: history was rewritten."
-            fix = "Nothing was published. Compare the two: enforcer verify --base " + ref
-            raise DamagedError("publish_forked", message, where=ref, fix=fix)
-
-
-# Reading a published ledger ------------------------------------------------------------------------------------------
-
-
-def check_out(refs: Refs, commit: str, folder: str) -> None:
-    """Write a published state below `folder`, which is empty. Names that no state has are left out."""
-    for path, blob in refs.files(commit).items():
-        parts = path.split("/")
-        if parts[0] not in _TREES or any(part in ("", ".", "..") for part in parts):
-            continue
-        target = os.path.join(folder, *parts)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "xb") as file:
-            file.write(refs.read(blob))
-
-
-def check_out_ref(root: str, ref: str, folder: str) -> None:
-    """The same, of a ref of the clone around `root`. Raises `RequestError` `no_repository`, `UnavailableError`
-    `ref_missing`."""
-    refs = refs_around(root)
-    commit = refs.commit_of(ref)
-    if commit is None:
-        fix = "Fetch it first: git fetch origin 'refs/enforcer/*:refs/enforcer/*'"
-        raise UnavailableError("ref_missing", f"There is no {ref} in this clone.", where=ref, fix=fix)
-    check_out(refs, commit, folder)
-
-
-def refs_around(root: str) -> Refs:
-    """The refs of the clone that a folder is in. Raises `RequestError` `no_repository`."""
-    refs = Refs.find(root)
-    if refs is None:
-        message = "There is no git repository around the project, so it has no refs."
-        raise RequestError("no_repository", message, where=root, fix="git init; or keep anchors in files.")
-    return refs
-
-
-def published_head(refs: Refs, commit: str) -> tuple[int, bytes]:
-    """Size and root of the tree that a published ledger's lines make, taken as they are."""
-    files = refs.files(commit)
-    frontier = Frontier()
-    for path in sorted(path for path in files if path.startswith(_SEGMENTS)):
-        lines = refs.read(files[path]).split(b"\n")
-        frontier.extend(leaf_hash(line) for line in lines[:-1])
-    return frontier.size, frontier.root()
-
-
-# Anchors -------------------------------------------------------------------------------------------------------------
+# Anchors are made ----------------------------------------------------------------------------------------------------
 
 
 def anchor_to_file(enforcer: Enforcer, path: str) -> Sealed:
     """Copy the newest checkpoint to a file, where an earlier one may stand that this one extends.
 
-    Raises `DamagedError` `anchor_conflict` where what stands there is not of an earlier part of this history.
+    Raises `DamagedError` `anchor_conflict` where what stands there is not of an earlier part of this history, and
+    `UnavailableError` `anchor_unwritable` or what the signer raises.
     """
-    sealed = enforcer.sealer.seal()
-    path = os.path.abspath(path)
+    # Through a link, to the place that was meant: a file in the link's stead would be an anchor somewhere else.
+    path = os.path.realpath(path)
     try:
-        before = read_file(enforcer.disk, path) if os.path.lexists(path) else b""
-        if before:
-            _check_extends(enforcer, before, sealed, path)
-        enforcer.disk.make_folder(os.path.dirname(path))
-        write_durably(enforcer.disk, path, sealed.note, entropy=enforcer.entropy)
-    except OSError as error:
-        message = f"The anchor cannot be written: {error.strerror}."
-        raise UnavailableError(
-            "anchor_unwritable", message, where=path, fix="Name a file that can be written."
-        ) from error
-    _keep(enforcer, sealed)
+        with _turn(enforcer):
+            sealed = enforcer.sealer.seal()
+            if os.path.lexists(path):
+                before = _read_note(path)
+                if before:
+                    _check_extends(enforcer, before, sealed, path)
+            enforcer.disk.make_folder(os.path.dirname(path))
+            write_durably(enforcer.disk, path, sealed.note, entropy=enforcer.entropy)
+            _keep(enforcer, sealed)
+    except (OSError, ValueError) as error:
+        message = f"The anchor cannot be written: {getattr(error, 'strerror', None) or error}."
+        fix = "Name a file that can be written."
+        raise UnavailableError("anchor_unwritable", message, where=path, fix=fix) from error
     return sealed
 
 
 def anchor_to_git(enforcer: Enforcer) -> tuple[Sealed, str]:
-    """Commit the newest checkpoint to the ref for anchors, and the ref; it counts once it was pushed elsewhere."""
+    """Commit the newest checkpoint to the ref for anchors, and the ref; it counts once it was pushed elsewhere.
+
+    Raises `RequestError` `no_repository`, `DamagedError` `anchor_conflict`, and what git and the signer raise.
+    """
     refs = refs_around(enforcer.project.root)
     ref = anchor_ref_of(enforcer.identity.id)
-    sealed = enforcer.sealer.seal()
-    before = refs.commit_of(ref)
-    if before is not None:
-        stands = refs.files(before).get("checkpoint")
-        if stands is not None:
-            _check_extends(enforcer, refs.read(stands), sealed, ref)
-    message = f"{enforcer.identity.origin}: anchor at {sealed.size} entries\n"
-    refs.advance(ref, {"checkpoint": refs.store(sealed.note)}, before=before, message=message)
-    _keep(enforcer, sealed)
+    try:
+        with _turn(enforcer):
+            sealed = enforcer.sealer.seal()
+            before = refs.commit_of(ref)
+            stands = refs.files(before).get(_ANCHOR) if before is not None else None
+            note = refs.read(stands) if stands is not None else b""
+            if before is not None:
+                _check_extends(enforcer, note, sealed, ref)
+            if note != sealed.note:
+                message = f"{enforcer.identity.origin}: anchor at {sealed.size} entries\n"
+                refs.advance(ref, {_ANCHOR: refs.store(sealed.note)}, before=before, message=message)
+            _keep(enforcer, sealed)
+    except OSError as error:
+        message = f"The anchor cannot be written: {error.strerror}."
+        raise UnavailableError(
+            "anchor_unwritable", message, where=ref, fix="Check the disk, then try again."
+        ) from error
     return sealed, ref
 
 
-def load_anchor(source: str, *, project: str, state: str, user: str, ledger: str) -> Anchor:
-    """An anchor that was named: a file, `git:refs/…` of this clone, or `git:<remote, URL or path>`.
-
-    Raises `UnavailableError` `anchor_unreadable` or `anchor_missing`.
-    """
-    if not source.startswith("git:"):
-        return Anchor(source=source, note=_read_anchor(source), local=_within(source, project, state, user))
-    place = source.removeprefix("git:")
-    refs = Refs.find(project)
-    if place.startswith("refs/"):
-        if refs is None:
-            raise _no_anchor(source, "there is no git repository here")
-        return Anchor(source=source, note=_note_in(refs, refs.commit_of(place), source), local=True)
-    address = refs.url_of(place) if refs is not None else place
-    local = os.path.isdir(address) and _within(address, project, state, user)
-    for ref in (anchor_ref_of(ledger), ref_of(ledger)):
-        with fetched(address, ref) as (remote, commit):
-            if commit is not None:
-                return Anchor(source=source, note=_note_in(remote, commit, source), local=local)
-    raise _no_anchor(source, "it has no ref of this ledger")
-
-
-def _note_in(refs: Refs, commit: str | None, source: str) -> bytes:
-    files = refs.files(commit) if commit is not None else {}
-    blob = files.get("checkpoint") or files.get(_NEWEST)
-    if blob is None:
-        raise _no_anchor(source, "no checkpoint stands there")
-    return refs.read(blob)
-
-
-def _read_anchor(path: str) -> bytes:
+@contextmanager
+def _turn(enforcer: Enforcer) -> Iterator[None]:
+    """One at a time: of two that anchor at once, the earlier head would otherwise be able to come last."""
+    fd = enforcer.disk.open(enforcer.ledger_folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            return os.read(fd, MAX_NOTE)
-        finally:
-            os.close(fd)
-    except (OSError, ValueError) as error:
-        message = f"The anchor cannot be read: {getattr(error, 'strerror', None) or error}."
-        fix = "Name the file that holds the checkpoint, or git:<remote>."
-        raise UnavailableError("anchor_unreadable", message, where=path, fix=fix) from error
-
-
-def _within(path: str, *folders: str) -> bool:
-    real = os.path.realpath(path)
-    return any(real == folder or real.startswith(folder + os.sep) for folder in map(os.path.realpath, folders))
+        enforcer.disk.lock(fd)
+        yield
+    finally:
+        enforcer.disk.close(fd)
 
 
 def _check_extends(enforcer: Enforcer, before: bytes, sealed: Sealed, where: str) -> None:
@@ -282,6 +162,83 @@ def _keep(enforcer: Enforcer, sealed: Sealed) -> None:
     folder = f"{enforcer.ledger_folder}/anchors"
     enforcer.disk.make_folder(folder)
     write_durably(enforcer.disk, f"{folder}/{sealed.size}", sealed.note, entropy=enforcer.entropy)
+
+
+# Anchors are read ----------------------------------------------------------------------------------------------------
+
+
+def load_anchor(source: str, *, project: str, state: str, user: str, ledger: str) -> Anchor:
+    """The largest of the anchors at a place that was named, see `load_anchors`."""
+    anchors = load_anchors(source, project=project, state=state, user=user, ledger=ledger)
+    return max(anchors, key=lambda anchor: _size_of(anchor.note))
+
+
+def load_anchors(source: str, *, project: str, state: str, user: str, ledger: str) -> tuple[Anchor, ...]:
+    """The anchors at a place that was named: a file, `git:refs/…` of this clone, or `git:<remote, URL or path>`.
+
+    Another repository has one in the ref for anchors and one in the published ledger; both are held against the ledger.
+    Raises `RequestError` `bad_remote`; `UnavailableError` `anchor_unreadable`, `anchor_missing`, `remote_unreachable`.
+    """
+    refs = Refs.find(project)
+    reach = [project, state, os.path.dirname(state), user]
+    if refs is not None:
+        reach += [refs.top, refs.git_folder()]
+    if not source.startswith("git:"):
+        return (Anchor(source=source, note=_load_note(source), local=_within(source, reach)),)
+    place = source.removeprefix("git:")
+    if place.startswith("refs/"):
+        if refs is None:
+            raise _no_anchor(source, "there is no git repository here")
+        return (Anchor(source=source, note=_note_in(refs, refs.commit_of(place), source), local=True),)
+    if not ledger:
+        raise _no_anchor(source, "it is not known which ledger to look for")
+    address = refs.address_of(place) if refs is not None else os.path.abspath(place) if os.path.isdir(place) else place
+    path = unquote(urlsplit(address).path) if address.startswith("file://") else address
+    local = os.path.isdir(path) and _within(path, reach)
+    with fetched(address, anchor_ref_of(ledger), ref_of(ledger)) as (remote, commits):
+        notes = [_note_in(remote, commit, source) for commit in commits.values()]
+    if not notes:
+        raise _no_anchor(source, "it has no ref of this ledger")
+    return tuple(Anchor(source=source, note=note, local=local) for note in notes)
+
+
+def _note_in(refs: Refs, commit: str | None, source: str) -> bytes:
+    files = refs.files(commit) if commit is not None else {}
+    blob = files.get(_ANCHOR) or files.get(NEWEST)
+    if blob is None or blob.size > MAX_NOTE:
+        raise _no_anchor(source, "no checkpoint stands there")
+    return refs.read(blob)
+
+
+def _load_note(path: str) -> bytes:
+    try:
+        return _read_note(path)
+    except (OSError, ValueError) as error:
+        message = f"The anchor cannot be read: {getattr(error, 'strerror', None) or error}."
+        fix = "Name the file that holds the checkpoint, or git:<remote>."
+        raise UnavailableError("anchor_unreadable", message, where=path, fix=fix) from error
+
+
+def _read_note(path: str) -> bytes:
+    """The bytes of a regular file, one more at the most than a note can have. `OSError` and `ValueError` pass."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("it is no regular file")
+        return file.read(MAX_NOTE + 1)
+
+
+def _size_of(note: bytes) -> int:
+    try:
+        return parse_checkpoint(parse_note(note).text).size
+    except NoteFault:
+        return -1
+
+
+def _within(path: str, folders: list[str]) -> bool:
+    """Whether a path leads into one of the folders, by whatever links."""
+    real = os.path.realpath(path)
+    return any(real == folder or real.startswith(folder + os.sep) for folder in map(os.path.realpath, folders))
 
 
 def _no_anchor(source: str, why: str) -> UnavailableError:

@@ -1,12 +1,15 @@
 """What a verification is asked, gathered from where it stands: pinned keys, anchors, a published ledger, a base.
 
 Verifying itself knows nothing of projects, git or users (`ledger.verify`). Here is settled what it is held against, and
-what a verifier remembers: the largest head that was seen whole, so that a ledger which was put back is noticed.
+what a verifier remembers: of the project's own ledger the largest head that was seen whole, so that one which was put
+back is noticed, and on demand the largest head that was vouched for, as the anchor of the next time.
 """
 
 from __future__ import annotations
 
 import os
+import stat
+import sys
 import tempfile
 
 from enforcer.attestation.signatures import verify_ed25519
@@ -14,29 +17,33 @@ from enforcer.enforcer import check_state, locate
 from enforcer.errors import DamagedError, RequestError
 from enforcer.evidence.objects import Objects
 from enforcer.evidence.processes import StoredProcesses
+from enforcer.keeping import Checked, keep
 from enforcer.ledger import verify as ledger_verify
 from enforcer.ledger.cache import Cache
 from enforcer.ledger.checkpoint import parse_checkpoint
-from enforcer.ledger.heads import Anchor, Demands
-from enforcer.ledger.note import NoteFault, parse_note, parse_vkey
-from enforcer.ledger.report import UNVERIFIABLE, VERIFIED, Finding, Report
+from enforcer.ledger.heads import Demands
+from enforcer.ledger.note import COSIGNATURE, ED25519, NoteFault, parse_note, parse_vkey
+from enforcer.ledger.report import TAMPERED, UNVERIFIABLE, VERIFIED, Finding, Report
+from enforcer.ledger.segments import SUFFIX
 from enforcer.ledger.store import parse_identity
 from enforcer.ports import SystemDisk, SystemEntropy, read_file
-from enforcer.publication import check_out_ref, load_anchor, published_head, refs_around
-from enforcer.userstate import UserState
+from enforcer.publication import load_anchors
+from enforcer.published import check_out, refs_around, tree_of
+from enforcer.userstate import UserState, is_ledger_id
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
+    from enforcer.ledger.heads import Anchor
     from enforcer.ledger.note import VerifierKey
     from enforcer.ports import Disk, Entropy
     from enforcer.project import Project
 
     Progress = Callable[[int, int], None]
 
-ABSENT = "absent"
+ABSENT, BEHIND, FORKED = "absent", "behind", "forked"
 KEY_FILE_LIMIT = 1 << 16
 
 
@@ -44,8 +51,9 @@ class Asked(Record, kw_only=True):
     """What the verifier wants to hold the ledger against.
 
     `keys` are vkeys, or files with one a line. `anchors` are sources as `publication.load_anchor` takes them. `ref`
-    names a published ledger to verify in place of the one in `state/`, `base` one that it has to extend. `cores` 0:
-    as many as there are.
+    names a published ledger to verify in place of the one in `state/`, `base` one that it has to extend. `keep` is a
+    file that an earlier verification has left: it is held against the ledger like an anchor, and then replaced by
+    the newest checkpoint if everything holds. `cores` 0: as many as there are.
     """
 
     keys: tuple[str, ...] = ()
@@ -55,6 +63,7 @@ class Asked(Record, kw_only=True):
     max_unanchored: int | None = None
     ref: str = ""
     base: str = ""
+    keep: str = ""
     incremental: bool = False
     cores: int = 0
 
@@ -72,8 +81,8 @@ def verify(
 ) -> Report:
     """Verify the ledger of a project that need not be fit for use: whatever is wrong with it is in the report.
 
-    Raises `RequestError` for a key, ref or remote that is none, and `UnavailableError` where an anchor that was named
-    cannot be had.
+    Raises `RequestError` for a key, ref or remote that is none, `UnavailableError` where an anchor that was named
+    cannot be had, and `DamagedError` where a ref that was named holds no ledger.
     """
     project, user = locate(None if start is None else os.fspath(start), root=root, environ=environ)
     return verify_project(project, user, asked, disk=SystemDisk(), entropy=SystemEntropy(), progress=progress)
@@ -84,11 +93,14 @@ def verify_project(
 ) -> Report:
     """The same, for a project that was found."""
     check_state(project.state)
+    if asked.ref and asked.incremental:
+        message = "A published ledger is always read from its first byte on."
+        raise RequestError("bad_request", message, fix="Leave --incremental out, or --ref.")
     asker = _Verification(project, user, asked, disk, entropy, progress)
     if not asked.ref:
         return asker.report(project.state)
     with tempfile.TemporaryDirectory(prefix="enforcer-verify-") as folder:
-        check_out_ref(project.root, asked.ref, folder)
+        check_out(project.root, asked.ref, folder)
         return asker.report(folder)
 
 
@@ -107,48 +119,72 @@ class _Verification:
         self._project, self._user, self._asked = project, user, asked
         self._disk, self._entropy, self._progress = disk, entropy, progress
         self._memory = UserState(user, disk, entropy)
+        self._checked = Checked(verify_ed25519)
 
     def report(self, state: str) -> Report:
+        known = self._known()
         ledger = self._ledger_id(state)
-        objects = Objects(f"{state}/objects", self._disk, self._entropy)
         base = self._base()
+        objects = Objects(f"{state}/objects", self._disk, self._entropy)
         report = ledger_verify.verify(
             f"{state}/ledger",
             disk=self._disk,
             objects=objects,
             processes=StoredProcesses(objects),
-            known=self._memory.ledger_of(self._project.state),
+            known=known,
             progress=self._progress,
-            demands=self._demands(ledger, base),
-            check=verify_ed25519,
+            demands=self._demands(state, ledger, known or "", base),
+            check=self._checked,
+            cache=self._cache(state, ledger) if self._asked.incremental and ledger else None,
+            cores=self._asked.cores or _cores(),
         )
-        if base == ABSENT:
-            report = _without_base(report, self._asked.base)
-        if ledger and report.integrity == VERIFIED and report.root:
+        report = self._against_base(report, base)
+        if self._asked.keep and report.verdict == VERIFIED:
+            report = self._keep(report, state)
+        if (
+            not self._asked.ref
+            and ledger
+            and report.verdict != TAMPERED
+            and report.integrity == VERIFIED
+            and report.root
+        ):
             self._memory.saw(ledger, report.entries, bytes.fromhex(report.root))
         return report
 
-    def _demands(self, ledger: str, base: tuple[int, bytes] | str | None) -> Demands:
+    def _known(self) -> str | None:
+        """The ledger that has to be here: the one that was seen here before, or the one that the ref is named after."""
+        if not self._asked.ref:
+            return self._memory.ledger_of(self._project.state)
+        name = self._asked.ref.rpartition("/")[2]
+        return name if is_ledger_id(name) else None
+
+    def _demands(self, state: str, ledger: str, known: str, base: _Base | None) -> Demands:
         asked = self._asked
+        sources = (*asked.anchors, *((asked.keep,) if asked.keep and os.path.lexists(asked.keep) else ()))
         return Demands(
-            keys=tuple(key for text in asked.keys for key in read_keys(text)),
+            keys=tuple(key for text in asked.keys for key in read_keys(text, (ED25519, COSIGNATURE))),
             require_key=asked.require_key,
-            anchors=tuple(self._anchor(source, ledger) for source in asked.anchors),
+            anchors=tuple(anchor for source in sources for anchor in self._anchors(source, ledger or known)),
             require_anchor=asked.require_anchor,
             max_unanchored=asked.max_unanchored,
-            seen=self._seen(ledger) if not asked.ref else None,  # What was published may lag behind.
-            base=base if isinstance(base, tuple) else None,
+            seen=self._seen(state, ledger),
+            base=(base.size, base.root) if base is not None and base.commit else None,
         )
 
-    def _anchor(self, source: str, ledger: str) -> Anchor:
+    def _anchors(self, source: str, ledger: str) -> tuple[Anchor, ...]:
         project = self._project
-        return load_anchor(source, project=project.root, state=project.state, user=self._user, ledger=ledger)
+        return load_anchors(source, project=project.root, state=project.state, user=self._user, ledger=ledger)
 
-    def _seen(self, ledger: str) -> tuple[int, bytes] | None:
-        """The largest head that this user saw, or signed for."""
+    # What was seen before --------------------------------------------------------------------------------------------
+
+    def _seen(self, state: str, ledger: str) -> tuple[int, bytes] | None:
+        """The largest head that this user saw, or signed for. What was published may lag behind it, and not differ."""
         if not ledger:
             return None
         heads = [self._memory.seen(ledger), self._signed(ledger)]
+        if self._asked.ref:
+            there = _count_lines(f"{state}/ledger/seg", self._disk)
+            heads = [head for head in heads if head is not None and head[0] <= there]
         return max((head for head in heads if head is not None), default=None)
 
     def _signed(self, ledger: str) -> tuple[int, bytes] | None:
@@ -158,12 +194,49 @@ class _Verification:
             return None
         return head.size, head.root
 
-    def _base(self) -> tuple[int, bytes] | str | None:
-        if not self._asked.base:
+    # How it stands to another copy -----------------------------------------------------------------------------------
+
+    def _base(self) -> _Base | None:
+        name = self._asked.base
+        if not name:
             return None
         refs = refs_around(self._project.root)
-        commit = refs.commit_of(self._asked.base)
-        return published_head(refs, commit) if commit is not None else ABSENT
+        commit = refs.commit_of(name)
+        if commit is None:
+            return _Base("", 0, b"")
+        return _Base(commit, *tree_of(refs, commit, name))
+
+    def _against_base(self, report: Report, base: _Base | None) -> Report:
+        name = self._asked.base
+        if base is None:
+            return report
+        if not base.commit:
+            message = f"There is no {name} in this clone, so whether the ledger extends it was not judged."
+            return _found(report, UNVERIFIABLE, "base_absent", message).replace(base=ABSENT)
+        if report.base != BEHIND or not report.root:
+            return report
+        _, root = tree_of(refs_around(self._project.root), base.commit, name, report.entries)
+        if root.hex() == report.root:
+            return report
+        message = f"The first {report.entries} entries of the base are not those of this ledger."
+        rest = tuple(finding for finding in report.findings if finding.code != "base_behind")
+        return _found(report.replace(findings=rest, integrity=TAMPERED), TAMPERED, FORKED, message).replace(base=FORKED)
+
+    # What is kept ----------------------------------------------------------------------------------------------------
+
+    def _keep(self, report: Report, state: str) -> Report:
+        if report.sealed_to is None:
+            message = "No checkpoint of this ledger is vouched for, so there is none to keep."
+            return _found(report, UNVERIFIABLE, "checkpoint_missing", message)
+        keep(
+            self._asked.keep,
+            f"{state}/ledger",
+            report.sealed_to,
+            self._checked,
+            disk=self._disk,
+            entropy=self._entropy,
+        )
+        return report
 
     def _ledger_id(self, state: str) -> str:
         """The ledger's id, as far as it can be told."""
@@ -178,26 +251,56 @@ class _Verification:
         return Cache(f"{state}/ledger/.cache", ledger=ledger, key=key, disk=self._disk, entropy=self._entropy)
 
 
-def _without_base(report: Report, base: str) -> Report:
-    """The report, where there is nothing to hold the ledger against."""
-    message = f"There is no {base} in this clone, so whether the ledger extends it was not judged."
-    verdict = UNVERIFIABLE if report.verdict == VERIFIED else report.verdict
-    findings = (Finding(None, "base_absent", message), *report.findings)
-    return report.replace(base=ABSENT, verdict=verdict, findings=findings)
+class _Base(Record):
+    """What a ledger is held against: a commit, empty where there is none, and size and root of the tree in it."""
+
+    commit: str
+    size: int
+    root: bytes
 
 
-def read_keys(text: str) -> tuple[VerifierKey, ...]:
+def _found(report: Report, verdict: str, code: str, message: str) -> Report:
+    """The report with one finding more; of two verdicts the worse one stands."""
+    worse = max(report.verdict, verdict, key=(VERIFIED, UNVERIFIABLE, TAMPERED).index)
+    return report.replace(verdict=worse, findings=(Finding(None, code, message), *report.findings))
+
+
+def _count_lines(folder: str, disk: Disk) -> int:
+    """How many lines the segments in a folder have, if all but the last one are complete."""
+    names = [name for name in disk.listing(folder) if name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit()]
+    if not names:
+        return 0
+    return int(names[-1].removesuffix(SUFFIX)) + read_file(disk, f"{folder}/{names[-1]}").count(b"\n")
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def read_keys(text: str, algorithms: Collection[int] = (ED25519,)) -> tuple[VerifierKey, ...]:
     """The verifier keys of a vkey, or of a file that holds one a line. Raises `RequestError` `bad_vkey`."""
     if text.count("+") >= 2 and not os.path.lexists(text):
-        return (parse_vkey(text),)
+        return (parse_vkey(text, algorithms),)
     try:
-        with open(text, encoding="utf-8") as file:
-            lines = file.read(KEY_FILE_LIMIT).splitlines()
+        lines = _read_text(text).splitlines()
     except (OSError, ValueError) as error:
         message = f"This is no verifier key, and no file that holds one: {getattr(error, 'strerror', None) or error}."
         fix = "Give the whole line that `enforcer key show` printed, or a file with such lines."
         raise RequestError("bad_vkey", message, where=text[:200], fix=fix) from error
-    keys = tuple(parse_vkey(line.strip()) for line in lines if line.strip() and not line.startswith("#"))
+    keys = tuple(parse_vkey(line.strip(), algorithms) for line in lines if line.strip() and not line.startswith("#"))
     if not keys:
         raise RequestError("bad_vkey", "The file holds no verifier key.", where=text, fix="One a line.")
     return keys
+
+
+def _read_text(path: str) -> str:
+    """A short text file. `OSError` and `ValueError` pass."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(fd, encoding="utf-8") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("it is no regular file")
+        text = file.read(KEY_FILE_LIMIT + 1)
+    if len(text) > KEY_FILE_LIMIT:
+        raise ValueError(f"it is longer than {KEY_FILE_LIMIT} characters")
+    return text

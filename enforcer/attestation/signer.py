@@ -6,10 +6,15 @@ reach to the user's folder gets no signature for it, and a signer that was asked
 
     <user folder>/<ledger id>/signing-key.pem         the key in force
                               head                    the last note that was signed; a checkpoint's one durable write
-                              signer.lock             one signer at a time; compare-and-set on `head`
-                              rotation.json           the last change of keys
-                              next-key.pem            the new key of a change that is not on the ledger yet
-                              retiring-key.pem        the old key, until trees grow past its cap
+                              signer.lock             one signer at a time; compare-and-set on `head` and on the keys
+                              rotations.json          the changes of keys: those that are done, and one that is promised
+                              next-key.pem            the new key of a change that is not done
+                              retiring-<seq>.pem      the old key of the change in entry <seq>, until trees outgrow its cap
+                              compromised-<name>      what was given up; nothing reads it
+
+A change of keys is promised here before its entry is written, so whoever signs next can tell from the ledger what a
+crash has left: the entry stands, and the change is finished; another entry stands in its place, and it is forgotten;
+none does yet, and the old key goes on signing what comes before.
 """
 
 from __future__ import annotations
@@ -28,19 +33,22 @@ from enforcer.ledger.checkpoint import Checkpoint, format_checkpoint, parse_chec
 from enforcer.ledger.merkle import ProofFault, check_consistency
 from enforcer.ledger.note import NoteFault, Signature, VerifierKey, format_note, format_vkey, key_id, parse_note
 from enforcer.ports import read_file, write_durably
-from enforcer.userstate import is_ledger_id, read_secret, unwritable
+from enforcer.userstate import SIGNING_KEY_NAME, is_ledger_id, read_secret, unwritable
+from enforcer.workflow.events import KeyRotated
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import ClassVar
 
     from enforcer.ports import Disk, Entropy
-    from enforcer.workflow.events import KeyRotated
+    from enforcer.workflow.events import Event
 
-HEAD, LOCK, ROTATION = "head", "signer.lock", "rotation.json"
-NEXT, RETIRING, CURRENT = "next-key.pem", "retiring-key.pem", "signing-key.pem"
-COMPROMISED = "compromised-key.pem"
+HEAD, LOCK, ROTATIONS = "head", "signer.lock", "rotations.json"
+NEXT, CURRENT = "next-key.pem", SIGNING_KEY_NAME
+RETIRING, COMPROMISED = "retiring-", "compromised-"  # What the names of such keys begin with.
 
 _SEED_SIZE = 32
 
@@ -52,6 +60,15 @@ class Rotation(Record, kw_only=True):
     new: str
     seq: int
     cap: int
+
+
+class Rotations(Record, kw_only=True):
+    """The changes of keys that were made here, oldest first, and the one that is promised and not settled yet."""
+
+    done: tuple[Rotation, ...] = ()
+    promised: Rotation | None = None
+
+    nested: ClassVar[Mapping[str, type[Record]]] = {"done": Rotation, "promised": Rotation}
 
 
 class Busy(UnavailableError):
@@ -124,6 +141,8 @@ class FileSigner:
         """
         head = Checkpoint(origin=self._origin, size=size, root=root)
         with self._locked():
+            rotations = self._read_rotations()
+            self._check_in_force(rotations, size)
             last = self.last()
             if last is not None and last[0].size >= size:
                 self._check_same(last[0], head)
@@ -131,7 +150,7 @@ class FileSigner:
             if last is not None:
                 self._check_extends(last[0], head, prove)
             text = format_checkpoint(head)
-            note = format_note(text, [key.note_signature(text) for key in self._keys_for(size)])
+            note = format_note(text, [key.note_signature(text) for key in self._keys_for(rotations, size)])
             self._write(HEAD, note)
         return head, note
 
@@ -160,93 +179,125 @@ class FileSigner:
 
     # Keys ------------------------------------------------------------------------------------------------------------
 
-    def pending(self) -> Rotation | None:
-        """The last change of keys that was prepared here, on the ledger or not; None where there is none to mind."""
-        try:
-            return Rotation.unpack(json.loads(read_file(self._disk, self._path(ROTATION))))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _unreadable(self._path(ROTATION), error) from error
-        except ValueError as error:
-            message, fix = "The note of the last change of keys is damaged.", "Restore the file from a copy."
-            raise DamagedError("rotation_damaged", message, where=self._path(ROTATION), fix=fix) from error
-
     def check_belongs(self, first: str | None) -> None:
         """Raises `UnavailableError` `key_foreign` unless this key is the ledger's first or came by a rotation here."""
-        rotation = self.pending()
-        if self.key.vkey not in (first, rotation.new if rotation is not None else None):
-            message = "The key in the user's folder is not the one that this ledger names."
+        rotations = self._read_rotations()
+        newest = rotations.done[-1].new if rotations.done else first
+        if self.key.vkey not in (newest, rotations.promised.new if rotations.promised is not None else None):
+            message = "The key in the user's folder is not the one that signs for this ledger."
             fix = "Restore the ledger's own key, or go on unsealed."
             raise UnavailableError("key_foreign", message, where=self._path(CURRENT), fix=fix)
 
-    def prepare(self) -> Key:
-        """A new key, durable before anything names it. One that an interrupted change left behind is used."""
-        path = self._path(NEXT)
-        if not self._disk.exists(path):
-            private = Ed25519PrivateKey.from_private_bytes(self._entropy.token(_SEED_SIZE))
-            self._write(NEXT, private_pem(private))
-        return Key(self._origin, parse_private(read_secret(path), path))
+    @contextmanager
+    def changing(self) -> Iterator[Key]:
+        """The new key of a change, durable before anything names it; nobody signs or changes keys meanwhile.
+
+        A key that an interrupted change left behind is used: no entry names it, or `settle` would have taken it.
+        Raises `Busy`.
+        """
+        with self._locked():
+            self._check_in_force(self._read_rotations(), 0)
+            if not self._disk.exists(self._path(NEXT)):
+                private = Ed25519PrivateKey.from_private_bytes(self._entropy.token(_SEED_SIZE))
+                self._write(NEXT, private_pem(private))
+            yield self._load(NEXT)
 
     def promise(self, rotation: Rotation) -> None:
-        """Keep what the entry is going to say, so that a crash beside its writing can be told from one after it."""
-        self._write(ROTATION, json.dumps(rotation.pack(), sort_keys=True).encode() + b"\n")
+        """Keep what the entry is going to say, while `changing`: a crash before it can then be told from one after.
 
-    def settle(self, written: Callable[[int], KeyRotated | None]) -> None:
-        """Finish a change of keys that stands on the ledger, or forget one that never came there.
-
-        `written` gives the `key.rotated` entry with a number, None where another entry or none stands there.
+        Raises `Busy` where the entry of a change before this one may stand already: it has to be settled first.
         """
-        rotation = self.pending()
-        if rotation is None or not self._disk.exists(self._path(NEXT)):
-            return
-        event = written(rotation.seq)
-        if event is None or (event.old, event.new) != (rotation.old, rotation.new):
-            self._forget(ROTATION)
+        rotations = self._read_rotations()
+        if rotations.promised is not None and rotations.promised.seq < rotation.seq:
+            raise Busy(self._path(ROTATIONS))
+        self._write_rotations(rotations.replace(promised=rotation))
+
+    def settle(self, standing: Callable[[int], Event | None]) -> None:
+        """Finish a change of keys that stands on the ledger, or forget one in whose place another entry stands.
+
+        `standing` gives the entry with a number once it is on stable storage, None where there is none yet. Raises
+        `Busy` where somebody is changing keys at this moment.
+        """
+        if self._read_rotations().promised is None:
             return
         with self._locked():
-            if self._disk.exists(self._path(NEXT)):
-                # In this order a crash in between leaves the same change to be finished.
-                if self.key.vkey == rotation.old:
-                    self._write(RETIRING, read_secret(self._path(CURRENT)))
-                self._disk.rename(self._path(NEXT), self._path(CURRENT))
-                self._disk.sync_folder(self._folder)
-        self.key = Key(self._origin, parse_private(read_secret(self._path(CURRENT)), self._path(CURRENT)))
+            rotations = self._read_rotations()  # Somebody may have settled it meanwhile.
+            promised = rotations.promised
+            event = standing(promised.seq) if promised is not None else None
+            if promised is not None and event is not None:
+                stands = isinstance(event, KeyRotated) and (event.old, event.new) == (promised.old, promised.new)
+                done = (*rotations.done, promised) if stands else rotations.done
+                if stands:
+                    self._take_over(promised)
+                self._write_rotations(Rotations(done=done))
+            self.key = self._load(CURRENT)
 
-    def condemn(self) -> None:
-        """Take the key out of use for good: nothing is ever signed with it here again."""
-        with self._locked():
-            try:
-                self._disk.rename(self._path(CURRENT), self._path(COMPROMISED))
-                self._disk.sync_folder(self._folder)
-            except OSError as error:
-                raise unwritable(self._folder, error) from error
+    def _take_over(self, change: Rotation) -> None:
+        """Put the new key in force. Whatever a crash leaves of this is done again, and comes to the same."""
+        current = self._load(CURRENT)
+        if current.vkey == change.new:
+            return
+        if not self._disk.exists(self._path(NEXT)) or self._load(NEXT).vkey != change.new:
+            message = f"The ledger hands over to another key in entry {change.seq}, and that key is not here."
+            fix = "Restore the folder from a copy, or begin anew under another key: enforcer key compromised"
+            raise DamagedError("rotation_damaged", message, where=self._path(NEXT), fix=fix)
+        self._write(f"{RETIRING}{change.seq}.pem", read_secret(self._path(CURRENT)))
+        try:
+            self._disk.rename(self._path(NEXT), self._path(CURRENT))
+            self._disk.sync_folder(self._folder)
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
 
-    def _keys_for(self, size: int) -> list[Key]:
-        """The keys that sign a tree of this size: the one in force, and in an overlap the one before it as well."""
-        rotation, path = self.pending(), self._path(RETIRING)
-        if rotation is None or self.key.vkey != rotation.new or not self._disk.exists(path):
-            return [self.key]
-        if size > rotation.cap:
-            self._forget(RETIRING)
-            return [self.key]
-        return [self.key, Key(self._origin, parse_private(read_secret(path), path))]
+    def _check_in_force(self, rotations: Rotations, size: int) -> None:
+        """Raises unless this key may sign a tree of `size` entries. Only under the lock: keys change, and are given up.
+
+        A signer that was made before a change and is used after it has to be made anew, and so raises `Busy`.
+        """
+        if not self._disk.exists(self._path(CURRENT)):
+            load_private(os.path.dirname(self._folder), os.path.basename(self._folder))  # Which says what is wrong.
+        outdated = rotations.done and rotations.done[-1].new != self.key.vkey
+        if outdated or (rotations.promised is not None and size > rotations.promised.seq):
+            raise Busy(self._path(ROTATIONS))
+
+    def _keys_for(self, rotations: Rotations, size: int) -> list[Key]:
+        """The keys that sign a tree of this size: the one in force, and those whose overlap has not ended."""
+        keys = [self.key]
+        for change in reversed(rotations.done):
+            name = f"{RETIRING}{change.seq}.pem"
+            if not self._disk.exists(self._path(name)):
+                continue
+            if size > change.cap:
+                self._forget(name)
+            else:
+                keys.append(self._load(name))
+        return keys
+
+    def _read_rotations(self) -> Rotations:
+        path = self._path(ROTATIONS)
+        try:
+            return Rotations.unpack(json.loads(read_file(self._disk, path)))
+        except FileNotFoundError:
+            return Rotations()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except (ValueError, RecursionError) as error:
+            message, fix = "The note of the changes of keys is damaged.", "Restore the file from a copy."
+            raise DamagedError("rotation_damaged", message, where=path, fix=fix) from error
+
+    def _write_rotations(self, rotations: Rotations) -> None:
+        self._write(ROTATIONS, json.dumps(rotations.pack(), sort_keys=True).encode() + b"\n")
+
+    def _load(self, name: str) -> Key:
+        path = self._path(name)
+        try:
+            return Key(self._origin, parse_private(read_secret(path), path))
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     # Files -----------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            fd = self._disk.open(self._path(LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise unwritable(self._folder, error) from error
-        try:
-            # Never waited for: a process that was stopped in here must not stop the others as well.
-            if not self._disk.try_lock(fd):
-                raise Busy(self._path(LOCK))
-            yield
-        finally:
-            self._disk.close(fd)
+    def _locked(self) -> AbstractContextManager[None]:
+        return _locked(self._folder, self._disk)
 
     def _write(self, name: str, data: bytes) -> None:
         try:
@@ -266,10 +317,40 @@ class FileSigner:
         return os.path.join(self._folder, name)
 
 
-def rotation_statement(origin: str, rotation: Rotation) -> bytes:
-    """What both keys sign when one takes over from the other. See `docs/format.md`."""
-    lines = ("enforcer/key-rotation/v1", origin, rotation.old, rotation.new, str(rotation.seq), str(rotation.cap))
-    return "".join(f"{line}\n" for line in lines).encode()
+def condemn(folder: str, ledger_id: str, disk: Disk) -> None:
+    """Take every key of a ledger out of use for good: nothing is ever signed with one of them here again.
+
+    That a key is unfit for use, or that there is none, is no hindrance. Raises `Busy`, `user_state_unwritable`.
+    """
+    if not is_ledger_id(ledger_id):
+        raise DamagedError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
+    own = os.path.join(folder, ledger_id)
+    if not disk.exists(own):
+        return
+    with _locked(own, disk):
+        try:
+            for name in disk.listing(own):
+                if name in (CURRENT, NEXT) or (name.startswith(RETIRING) and name.endswith(".pem")):
+                    disk.rename(os.path.join(own, name), os.path.join(own, COMPROMISED + name))
+            disk.sync_folder(own)
+        except OSError as error:
+            raise unwritable(own, error) from error
+
+
+@contextmanager
+def _locked(folder: str, disk: Disk) -> Iterator[None]:
+    path = os.path.join(folder, LOCK)
+    try:
+        fd = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        # Never waited for: a process that was stopped in here must not stop the others as well.
+        if not disk.try_lock(fd):
+            raise Busy(path)
+        yield
+    finally:
+        disk.close(fd)
 
 
 def encode_signature(signature: bytes) -> str:

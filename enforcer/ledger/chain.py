@@ -182,6 +182,11 @@ class Chain:
         self.head: bytes | None = None
         self.roots: dict[int, bytes] = {0: EMPTY_ROOT}
 
+    @property
+    def reach(self) -> int:
+        """How many entries there are by the number of the last one: lines that are missing may yet be found."""
+        return self.entries if self.whole else max(self.entries, self.next)
+
     def resume(self, tree: Frontier, head: str, ts: int, roots: Mapping[int, bytes]) -> None:
         """Go on after the lines of `tree`, of which the last has the leaf hash `head` (hex) and the time `ts`."""
         self.tree, self.prev, self.head, self.ts = tree, head.encode("ascii"), bytes.fromhex(head), ts

@@ -128,7 +128,7 @@ def _own_notes(folder: str, disk: Disk, found: Findings) -> Iterator[tuple[str, 
 
 
 class Judgement:
-    """Holds heads against the roots of a ledger with `entries` entries, one after the other, smallest first.
+    """Holds heads against the roots of a ledger that reaches to `entries`, one after the other, smallest first.
 
     `roots` are by size; one that is missing cannot be held against anything, because lines are missing too. `trusted`
     are the pinned keys and, once the ledger's keys lead from or to one of those, these as well.

@@ -65,11 +65,10 @@ class Repairs:
         `why` is what was wrong with the first complete line among them; `synced` bytes are on stable storage.
         """
         rest = self._rest(segment, end, seq)
-        complete = rest.rfind(b"\n") + 1
-        if why is not None and (end + complete <= synced or _tells(rest[:complete])):
-            raise damaged(f"ledger_{why.code}", segment.path, end, seq, str(why))
-        if _tells(rest[:complete]):
-            raise damaged("ledger_torn", segment.path, end, seq, "entries stand behind bytes that are none")
+        first = rest.find(b"\n") + 1
+        if first and (end + first <= synced or _tells(rest)):
+            code, what = (why.code, str(why)) if why else ("torn", "entries stand behind bytes that are none")
+            raise damaged(f"ledger_{code}", segment.path, end, seq, what)
         self._above_checkpoints(segment, end, seq)
         return rest
 
@@ -91,8 +90,6 @@ class Repairs:
         # not know either that these were not.
         if not synced and _tells(rest):
             raise damaged("ledger_torn", segment.path, end, seq, "entries stand behind bytes that are none")
-        if end < synced and b"\n" in rest[: synced - end]:
-            raise damaged("ledger_torn", segment.path, end, seq, "what was on stable storage is no entry any more")
         self._above_checkpoints(segment, end, seq)
         return Unsynced(start, end, digest.hexdigest(), rest)
 
@@ -124,7 +121,6 @@ class Repairs:
         self._disk.rename(temporary, segment.path)
         fresh = self._segments.open(segment.first, writable=True)
         self._segments.settle(fresh)
-        self._disk.sync_folder(self._folder)
         return fresh
 
     # Inside ----------------------------------------------------------------------------------------------------------

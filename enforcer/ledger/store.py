@@ -5,8 +5,6 @@ One conformance suite (`tests/ledger/conformance.py`) runs against every impleme
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from enforcer.errors import DamagedError
 from enforcer.ledger.codec import JsonFault, canonical, parse_line
 from enforcer.ledger.entry import FORMAT, genesis_hash
@@ -66,11 +64,6 @@ def _damaged_identity(where: str) -> DamagedError:
     message = "The file that names the ledger is damaged."
     fix = "Restore it from a copy; nothing was changed."
     return DamagedError("ledger_identity_damaged", message, where=where, fix=fix)
-
-
-def bucket_of(task: str, buckets: int) -> int:
-    """Which part of a snapshot holds a task."""
-    return int.from_bytes(sha256(task.encode()).digest()[:4]) % buckets
 
 
 class Store(Protocol):

@@ -15,16 +15,17 @@ from enforcer.ledger.holdings import Holdings
 from enforcer.ledger.marks import Extent, Mark, find_mark, keep_mark
 from enforcer.ledger.passes import Passes, list_segments
 from enforcer.ledger.replay import Replay
-from enforcer.ledger.report import EVIDENCE, INTEGRITY, LEGALITY
-from enforcer.ledger.share import LEVELS_WITHIN, Job, Share
+from enforcer.ledger.report import EVIDENCE, INTEGRITY, LEGALITY, Findings
+from enforcer.ledger.share import Job, Share, levels_within, replay_for
 from enforcer.ledger.terms import terms_of
 from enforcer.ledger.tilecheck import TileCheck
+from enforcer.ledger.tiles import WIDTH
 from enforcer.ledger.workers import Worker
 from enforcer.ports import SystemDisk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from enforcer.ledger.cache import Cache
     from enforcer.ledger.heads import Demands
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from enforcer.ledger.note import Check
     from enforcer.ledger.passes import Segment
     from enforcer.ledger.replay import Processes
-    from enforcer.ledger.report import Findings, Report
+    from enforcer.ledger.report import Report
     from enforcer.ledger.store import Identity
+    from enforcer.ledger.workers import Result
     from enforcer.ports import Disk
 
     Progress = Callable[[int, int], None]
@@ -56,7 +58,9 @@ class Survey:
         objects: Objects,
         processes: Processes,
         found: Findings,
+        segment_lines: int,
     ) -> None:
+        self._lines = segment_lines
         self._folder, self._genesis, self._identity, self._demands = folder, genesis, identity, demands
         self._disk, self._objects, self._processes, self._found = disk, objects, processes, found
         self._heads = collect_heads(folder, self._origin, demands, disk=disk, found=found)
@@ -184,7 +188,8 @@ class Survey:
         places = [segment.first for segment in self._segments]
         return (
             len(places) > 1
-            and places == [number * SEGMENT_LINES for number in range(len(places))]
+            and places == [number * self._lines for number in range(len(places))]
+            and (not self._has_tiles or self._lines == WIDTH ** len(levels_within(self._lines)))
             and not self._from
             and type(self._disk) is SystemDisk
         )
@@ -200,40 +205,34 @@ class Survey:
                 origin=self._origin,
                 wanted=tuple(self._wanted),
                 tiles=self._has_tiles,
+                lines=self._lines,
             )
             for part in (0, 1)
         )
-        try:
-            with Worker(other) as worker:
-                share = Share(
-                    mine, disk=self._disk, objects=self._objects, processes=self._processes, progress=tell
-                ).do()
-                result = worker.result()
-        except OSError:
+        found = Findings()
+        replay = replay_for(mine, found, disk=self._disk, objects=self._objects, processes=self._processes)
+        own = Share(mine, replay, disk=self._disk, found=found, progress=tell)
+        done = share_out(own, other)
+        if done is None or done.contents != own.contents:
             return False
-        if result is None or result.contents != share.contents:
+        runs = ordered_runs(self._segments, {**own.runs, **done.runs}, self._lines)
+        if runs is None:
             return False
-        runs = {**share.runs, **result.runs}
-        ordered = [runs[segment.name] for segment in self._segments if segment.name in runs]
-        if len(ordered) != len(self._segments) or any(run.count != SEGMENT_LINES for run in ordered[:-1]):
-            return False
-        if any(run.first != segment.first for run, segment in zip(ordered, self._segments, strict=True)):
-            return False
-        self._found.merge(share.found.pack())
-        self._found.merge(result.found)
-        self._join(ordered)
-        self._replay, self._torn = share.replay, share.torn
+        self._found.merge(own.found.pack())
+        self._found.merge(done.found)
+        self._join(runs)
+        self._replay, self._torn = replay, own.torn
         return True
 
     def _join(self, runs: list[Run]) -> None:
         tiles = None
         if self._has_tiles:
-            above = range(LEVELS_WITHIN.stop, _LEVELS.stop)
+            above = range(levels_within(self._lines).stop, _LEVELS.stop)
             tiles = TileCheck(self._folder, first=0, levels=above, disk=self._disk, found=self._found)
         for segment, run in zip(self._segments, runs, strict=True):
             self._enter(segment)
             self._chain.join(run)
-            if tiles is not None and run.count == SEGMENT_LINES:
+            if tiles is not None and run.count == self._lines:
                 tiles.take(run.tree.nodes, above.start)
 
     # Judging ---------------------------------------------------------------------------------------------------------
@@ -242,9 +241,9 @@ class Survey:
         """Hold heads and demands against what was read."""
         found, demands, chain = self._found, self._demands, self._chain
         terms = terms_of(self._identity, self._replay.rotations, check, found)
-        judgement = Judgement(terms, chain.roots, chain.entries, demands, check=check, found=found)
+        judgement = Judgement(terms, chain.roots, chain.reach, demands, check=check, found=found)
         judgement.take(self._heads)
-        base = judge_demands(judgement, demands, chain.roots, chain.entries, found)
+        base = judge_demands(judgement, demands, chain.roots, chain.reach, found)
         declared = self._identity is not None and self._identity.key is not None
         key = judge_key(terms, judgement, demands, found, declared=declared)
         self._tell_of_ledger()
@@ -274,3 +273,51 @@ class Survey:
             if name and not self._disk.exists(f"{self._folder}/quarantine/{name}"):
                 message = f"What a repair cut off does not lie under quarantine/{ascii(name)[1:-1]} any more."
                 self._found.note(seq, "quarantine_missing", message)
+
+
+def share_out(own: Share, other: Job) -> Result | None:
+    """Do a share here and another one on the other core; what came of that, None where the two say nothing."""
+    try:
+        with Worker(other) as worker:
+            own.do()
+            return worker.result()
+    except OSError:
+        return None
+
+
+def ordered_runs(segments: Sequence[Segment], runs: Mapping[str, Run], lines: int) -> list[Run] | None:
+    """The runs of all segments in their order; None where they cannot be joined, because one is not where its name
+    says or not full."""
+    if any(segment.name not in runs for segment in segments):
+        return None
+    ordered = [runs[segment.name] for segment in segments]
+    placed = all(run.offset == segment.first for run, segment in zip(ordered, segments, strict=True))
+    return ordered if placed and all(run.count == lines for run in ordered[:-1]) else None
+
+
+def read_raw(folder: str, genesis: str, *, disk: Disk, found: Findings, cores: int = 1) -> Chain:
+    """The raw pass alone over all segments, on two cores where every segment but the last is full."""
+    segments = list_segments(f"{folder}/seg", disk, found)
+    chain = Chain(genesis, found)
+    runs = _shared_runs(folder, segments, disk, found) if cores > 1 and len(segments) > 1 else None
+    passes = Passes(f"{folder}/seg", None, disk=disk)
+    for number, segment in enumerate(segments):
+        if runs is not None:
+            run = runs[number]
+        else:
+            run = Run(segment.first, found, tree=chain.tree.copy())
+            passes.read(segment, run)
+        chain.join(run)
+    return chain
+
+
+def _shared_runs(folder: str, segments: list[Segment], disk: Disk, found: Findings) -> list[Run] | None:
+    mine, other = (Job(folder=folder, segments=tuple(segments), part=part, parts=2, replays=False) for part in (0, 1))
+    own = Share(mine, None, disk=disk, found=Findings())
+    done = share_out(own, other)
+    runs = ordered_runs(segments, {**own.runs, **done.runs}, SEGMENT_LINES) if done is not None else None
+    if runs is None or done is None:
+        return None
+    found.merge(own.found.pack())
+    found.merge(done.found)
+    return runs

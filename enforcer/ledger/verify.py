@@ -15,15 +15,19 @@ some bytes an entry.
 
 from __future__ import annotations
 
+import os
+
 from enforcer.attestation.signatures import verify_ed25519
 from enforcer.errors import DamagedError
-from enforcer.ledger.chain import Chain, Run
+from enforcer.ledger.chain import SEGMENT_LINES, Chain, Run
 from enforcer.ledger.entry import genesis_hash
 from enforcer.ledger.heads import Anchor, Demands
+from enforcer.ledger.holdings import Holdings
 from enforcer.ledger.passes import Passes, list_segments
+from enforcer.ledger.replay import Replay
 from enforcer.ledger.report import EVIDENCE, INTEGRITY, KEY, LEGALITY, VERIFIED, Finding, Findings, Report
 from enforcer.ledger.store import parse_identity
-from enforcer.ledger.survey import Survey
+from enforcer.ledger.survey import Survey, read_raw
 from enforcer.ports import read_file
 
 TYPE_CHECKING = False
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
     from enforcer.ledger.replay import Processes
     from enforcer.ports import Disk
 
-__all__ = ["Anchor", "Demands", "Finding", "Report", "roots_at", "verify"]
+__all__ = ["Anchor", "Demands", "Finding", "Report", "raw_pass", "replay_pass", "roots_at", "verify"]
 
 
 def verify(
@@ -51,15 +55,20 @@ def verify(
     check: Check = verify_ed25519,
     cache: Cache | None = None,
     cores: int = 1,
+    segment_lines: int = SEGMENT_LINES,
 ) -> Report:
     """Verify the ledger in `folder` (`state/ledger`), with `objects` and the margins beside it.
 
     `processes` loads a stored process by digest. `known` is the id of the ledger last seen here, remembered where who
     writes `state` need not be able to write: another one in its place is a contradiction. `progress` is called with
-    the bytes read so far and those there are. `demands` are what the caller knows of the ledger and asks of it. With a
-    `cache` it begins where the last verification of this user with one ended, if that found nothing wrong, and says so;
-    whoever has to be sure gives none. With two `cores` or more it shares the work of a long ledger with another
-    process, which reads `objects` from the folder of that name beside `folder`; what it finds is the same.
+    the bytes read so far and those there are. `demands` are what the caller knows of the ledger and asks of it, and
+    `check` is what verifies Ed25519 signatures.
+
+    With a `cache` it begins where the last verification of this user with one ended, if that found nothing wrong, and
+    says so; whoever has to be sure gives none. With two `cores` or more it shares the work of a long ledger with
+    another process, which reads `objects` from the folder of that name beside `folder`; what it finds is the same. A full
+    segment has `segment_lines` lines, a power of two.
+
     Whatever is found is in the report; a ledger that is not there is `unverifiable`.
     """
     found = Findings()
@@ -86,6 +95,7 @@ def verify(
         objects=objects,
         processes=processes,
         found=found,
+        segment_lines=segment_lines,
     )
     if cache is not None:
         survey.resume(cache)
@@ -101,13 +111,46 @@ def roots_at(folder: str, sizes: Iterable[int], *, disk: Disk) -> dict[int, byte
 
     Nothing is verified but that there are lines: this is for whoever holds the roots against something.
     """
-    found = Findings()
-    chain, passes = Chain("", found), Passes(f"{folder}/seg", None, disk=disk)
-    for segment in list_segments(f"{folder}/seg", disk, found):
-        run = Run(segment.first, found, tree=chain.tree.copy(), wanted=sorted(sizes))
+    wanted = set(sizes)
+    chain = Chain("", Findings())
+    passes = Passes(f"{folder}/seg", None, disk=disk)
+    for segment in list_segments(f"{folder}/seg", disk, Findings()):
+        run = Run(segment.first, Findings(), tree=chain.tree.copy(), wanted=sorted(wanted))
         passes.read(segment, run)
         chain.join(run)
-    return {size: root for size, root in chain.roots.items() if size in sizes}
+    return {size: root for size, root in chain.roots.items() if size in wanted}
+
+
+def raw_pass(folder: str, *, disk: Disk, cores: int = 1) -> tuple[int, str]:
+    """The raw pass alone, as a part of `verify`: how many entries there are, and the root of their tree in hex.
+
+    Raises `DamagedError` `ledger_damaged` where anything was found.
+    """
+    data = read_file(disk, f"{folder}/ledger.json")
+    found = Findings()
+    chain = read_raw(folder, genesis_hash(data), disk=disk, found=found, cores=cores)
+    _check_nothing(found, folder)
+    return chain.entries, chain.tree.root().hex()
+
+
+def replay_pass(folder: str, *, disk: Disk, objects: Objects, processes: Processes) -> None:
+    """The replay alone, as a part of `verify`. Raises `DamagedError` `ledger_damaged` where anything was found."""
+    found = Findings()
+    origin = parse_identity(read_file(disk, f"{folder}/ledger.json"), f"{folder}/ledger.json").origin
+    holdings = Holdings(os.path.dirname(folder), disk=disk, objects=objects, found=found)
+    replay = Replay(found, holdings, processes, origin=origin)
+    passes = Passes(f"{folder}/seg", replay, disk=disk)
+    for segment in list_segments(f"{folder}/seg", disk, found):
+        passes.read(segment, None)
+    replay.finish()
+    _check_nothing(found, folder)
+
+
+def _check_nothing(found: Findings, folder: str) -> None:
+    if found.count:
+        first = found.report().findings[0]
+        fix = "Ask enforcer verify for everything that was found."
+        raise DamagedError("ledger_damaged", f"{first.code}: {first.message}", where=folder, fix=fix)
 
 
 def _unread_identity(error: OSError) -> tuple[str, str]:

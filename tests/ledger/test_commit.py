@@ -168,6 +168,40 @@ def test_threads_share_a_sync_too(world):
     assert process.calls.count("datasync") == 2
 
 
+class Overtaken(Process):
+    """A process that somebody overtakes just before it has the lock on the record."""
+
+    overtake = staticmethod(lambda: None)
+
+    def try_lock(self, fd: int) -> bool:
+        overtake, self.overtake = self.overtake, lambda: None
+        overtake()
+        return super().try_lock(fd)
+
+
+def test_who_is_overtaken_by_a_sync_asks_for_none(world):
+    process, other = Overtaken(world.machine), world.open()
+    ledger = world.open(process)
+    world.write(ledger, sync=False)
+    other.catch_up()
+    process.overtake = other.sync
+    ledger.sync()
+    assert "datasync" not in process.calls
+
+
+def test_who_is_overtaken_by_a_failure_does_not_sync(world):
+    """The system has told the other one, and would tell this one that all is well."""
+    process = Overtaken(world.machine)
+    ledger = world.open(process)
+    world.write(ledger, sync=False)
+    process.overtake = lambda: fail_a_sync(world)
+    ledger.sync()
+    assert process.calls.index("rename") < process.calls.index("datasync")
+    world.acknowledged[2] = ledger.entry(2).hash
+    world.machine.lose_power()
+    world.check()
+
+
 # After a failed sync
 
 
@@ -262,7 +296,7 @@ def test_where_nothing_can_be_written_anew_nothing_is_acknowledged(world, call):
 
 def test_a_failure_is_believed_after_the_machine_was_started_again(world):
     fail_a_sync(world)
-    world.machine.lose_power(keep=1.0)
+    world.machine.lose_power()
     assert record(world).state == FAILED
     process = Process(world.machine)
     world.write(world.open(process))

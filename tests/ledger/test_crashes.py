@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from random import Random
 
 import pytest
 
@@ -82,7 +83,7 @@ class World:
         fresh.close()
 
     def untold(self) -> set[str]:
-        """The files in quarantine that no entry names, but for a torn first line, and torn entries that were to name one.
+        """The files in quarantine that no entry names; not a torn first line, nor a torn entry that was to name one.
 
         Both are written again: nothing stood there that anybody else had put down.
         """
@@ -215,3 +216,43 @@ def _complete(world: World) -> None:
     """A creation that was interrupted is repeated by whoever wants a ledger."""
     if f"{FOLDER}/ledger.json" not in world.machine.names:
         create(FOLDER, IDENTITY, disk=Process(world.machine), entropy=CountingEntropy(9))
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_many_processes_on_a_machine_that_fails_now_and_then_lose_nothing(block):
+    """Random histories: processes that live on across the faults of others, and losses of power in between."""
+    for seed in range(block * 25, block * 25 + 25):
+        play(seed)
+
+
+def play(seed: int, steps: int = 40) -> None:
+    """One history. Whatever a `sync` returned for was acknowledged: everything that its process had seen by then."""
+    chance, world = Random(seed), World()
+    world.begin(1)
+    living: list[tuple[Process, FileLedger]] = []
+    for _ in range(steps):
+        if len(living) < 4:
+            process = Process(world.machine)
+            living.append((process, world.open(process)))
+        process, ledger = chance.choice(living)
+        process.fault = Fault(chance.choice(list(KINDS)), chance.randint(1, 25)) if chance.random() < 0.3 else None
+        try:
+            chance.choice([world.write, lambda one: world.write(one, sync=False), FileLedger.catch_up])(ledger)
+            if chance.random() < 0.7:
+                ledger.sync()
+                world.acknowledged.update((entry.seq, entry.hash) for entry in ledger.entries())
+        except (Stopped, EnforcerError, OSError):
+            # Who was stopped is gone; some of those who were told of a fault begin anew, and some go on.
+            if not process.alive or chance.random() < 0.5:
+                process.stop()
+                living.remove((process, ledger))
+        process.fault = None
+        if chance.random() < 0.05:
+            for process, _ in living:
+                process.stop()
+            living.clear()
+            world.machine.lose_power(keep=chance.choice([0.0, chance.random(), 1.0]), names=chance.random() < 0.5)
+    try:
+        world.check()
+    except (EnforcerError, AssertionError) as error:
+        raise AssertionError(f"history {seed}: {error}") from error

@@ -132,7 +132,7 @@ def test_whatever_holds_no_entry_is_torn(world, rest):
 
 def test_an_entry_behind_torn_bytes_is_damage(world):
     lines = begun(world, 4)
-    for between in (b"\0\0\0\n", b"\n", lines[2][:50] + b"\n"):
+    for between in (b"\0\0\0\n", b"\n", lines[2][:50] + b"\n", bytes(3 << 20) + b"\n"):
         world.machine.write(SEGMENT, b"".join((*lines[:3], between, lines[3])))
         assert f"entry {3}" in refusal(world).where
         world.machine.write(SEGMENT, b"".join((*lines[:3], between, lines[3], b"{")))
@@ -248,7 +248,23 @@ def test_a_repair_that_cannot_be_made_changes_no_line(world):
     heal(world)
 
 
-def test_a_repair_that_stops_anywhere_is_told_once(world):
+def test_what_is_cut_off_is_kept_first_and_gone_for_good_before_anything_follows(world):
+    lines = begun(world, 3)
+    world.machine.write(SEGMENT, b"".join(lines)[:-5])
+    process = Process(world.machine)
+    with world.open(process).writing():
+        """The repair comes first."""
+    changes = ("make_folder", "open", "append", "rename", "replace", "truncate", "sync", "datasync", "sync_folder")
+    order = [call for call in process.calls if call in changes]
+    keeping = ["make_folder", "sync_folder", "open", "append", "sync", "rename", "sync_folder"]
+    marking = ["replace", "sync", "sync_folder"]
+    cutting = ["truncate", "sync", "append", "datasync"]
+    first = order.index("make_folder")
+    assert order[first:] == [*keeping, *marking, *cutting, "replace"]
+
+
+@pytest.mark.parametrize("power", [False, True])
+def test_a_repair_that_stops_anywhere_is_told_once(power):
     for nth in range(1, 200):
         world = World(lines=64)
         lines = begun(world, 3)
@@ -259,12 +275,15 @@ def test_a_repair_that_stops_anywhere_is_told_once(world):
                 """The repair comes first."""
         except Stopped:
             """The next one goes on with it."""
-        heal_twice = world.open()
-        append(heal_twice, refused(1), key=".1")
+        if power:
+            world.machine.lose_power()
+        ledger = world.open()
+        append(ledger, refused(1), key=".1")
         append(world.open(), refused(2), key=".2")
-        heal_twice.catch_up()
-        types = [entry.event.type for entry in heal_twice.entries(2)]
+        ledger.catch_up()
+        types = [entry.event.type for entry in ledger.entries(2)]
         assert types == ["ledger.recovered", "command.refused", "command.refused"], (nth, fault.met)
+        assert world.untold() == set()
         if not fault.met:
             return
     raise AssertionError("it never came to an end")

@@ -3,25 +3,35 @@
 A ref only ever moves forward, by compare-and-set on the commit it pointed to. Nothing is pushed: whoever may push does
 so, with a command that is printed. Reading another repository is the one place here that uses the user's own git
 configuration, since that is where the way to it and the credentials for it stand.
+
+Bytes go in through `git fast-import` and come out through `git cat-file`: neither knows of attributes, line ends or
+filters, and each takes many files in one process.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
 from contextlib import contextmanager
 
-from enforcer.errors import RequestError, UnavailableError
+from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.evidence.git.commands import Git
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 TIMEOUT = 300.0
+BATCH = 32 << 20  # Bytes that one process is given, or gives; a file that is larger goes alone.
 _MODE = "100644"
+_REGULAR = (_MODE, "100755")
+_NOWHERE = "0"  # As many as a name has digits stand for the commit of a ref that is not there.
 _AUTHOR = {
     "GIT_AUTHOR_NAME": "Enforcer",
     "GIT_AUTHOR_EMAIL": "enforcer@invalid",
@@ -30,18 +40,36 @@ _AUTHOR = {
 }
 
 
+# Of the caller's own git settings, those that say how another repository is reached.
+_WAYS = (
+    *("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS", "GIT_PROXY_COMMAND", "GIT_ALLOW_PROTOCOL"),
+    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),
+    *("GIT_SSL_NO_VERIFY", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY"),
+)
+
+
 class Blob(Record):
-    """A file of a commit: its blob and its size in bytes."""
+    """A file of a commit: its blob and its size in bytes; -1 where the blob is not in the repository."""
 
     name: str
     size: int
 
+    def begins(self, data: bytes) -> bool:
+        """Whether `data` begins with the bytes of this blob, told by the name that git gives them."""
+        if not 0 <= self.size <= len(data):
+            return False
+        digest = hashlib.new("sha1" if len(self.name) == 40 else "sha256", usedforsecurity=False)
+        digest.update(b"blob %d\0" % self.size)
+        digest.update(memoryview(data)[: self.size])
+        return digest.hexdigest() == self.name
+
 
 class Refs:
-    """The refs of one repository. `where` is the folder that git is asked in: a work tree's top or a git folder."""
+    """The refs of one repository. `top` is the folder that git is asked in: a work tree's top or a git folder."""
 
-    def __init__(self, where: str, git_dir: str, *, timeout: float = TIMEOUT) -> None:
-        self._git = Git(where, timeout, time.monotonic_ns)
+    def __init__(self, top: str, git_dir: str, *, timeout: float = TIMEOUT) -> None:
+        self.top = top
+        self._git = Git(top, timeout, time.monotonic_ns)
         self._git_dir = git_dir
         self._environment = self._git.environment(git_dir)
 
@@ -49,7 +77,7 @@ class Refs:
     def find(cls, folder: str) -> Refs | None:
         """Those of the repository around a folder; None where there is none."""
         top = os.path.realpath(folder)
-        while not os.path.lexists(os.path.join(top, ".git")):
+        while not _is_top(top):
             if top == os.path.dirname(top):
                 return None
             top = os.path.dirname(top)
@@ -68,43 +96,62 @@ class Refs:
         return done.text() if done.status == 0 else None
 
     def files(self, commit: str) -> dict[str, Blob]:
-        """Every regular file of a commit by its path."""
+        """Every regular file of a commit by its path, as it is named there: it may lead anywhere."""
         command = ("ls-tree", "-r", "-z", "--long", "--full-tree", commit)
         found = {}
         for record in self._git.run(command, self._environment).require().output.split(b"\0")[:-1]:
             head, _, path = record.partition(b"\t")
             mode, kind, name, size = head.decode("ascii").split()
-            if kind == "blob" and mode in (_MODE, "100755"):
-                found[os.fsdecode(path)] = Blob(name, int(size))
+            if kind == "blob" and mode in _REGULAR:
+                found[os.fsdecode(path)] = Blob(name, int(size) if size.isdigit() else -1)
         return found
 
     def read(self, blob: Blob) -> bytes:
-        """The bytes of a file."""
-        return self._git.run(("cat-file", "blob", blob.name), self._environment).require().output
+        """The bytes of a file. Raises `DamagedError` `git_object_missing`."""
+        return next(self.read_all((blob,)))
+
+    def read_all(self, blobs: Iterable[Blob]) -> Iterator[bytes]:
+        """The bytes of files, in their order; about `BATCH` bytes of them are held at a time."""
+        for batch in _batches(blobs, lambda blob: max(blob.size, 0)):
+            names = "".join(f"{blob.name}\n" for blob in batch)
+            output = self._git.run(("cat-file", "--batch"), self._environment, names.encode()).require().output
+            start = 0
+            for blob in batch:
+                head = f"{blob.name} blob {blob.size}\n".encode()
+                if not output.startswith(head, start):
+                    message, fix = f"Object {blob.name} is not there.", "Fetch the ref again; `git fsck` tells more."
+                    raise DamagedError("git_object_missing", message, where=self.top, fix=fix)
+                start += len(head)
+                yield output[start : start + blob.size]
+                start += blob.size + 1
 
     def store(self, data: bytes) -> Blob:
         """Write a file's bytes as a blob."""
-        name = self._git.run(("hash-object", "-w", "--stdin"), self._environment, data).text()
-        return Blob(name, len(data))
+        return self.store_all((data,))[0]
 
-    def store_files(self, paths: list[str]) -> list[Blob]:
-        """Write files of the disk as blobs, byte for byte; in the order of `paths`, which are absolute."""
-        if not paths:
-            return []
-        if any("\n" in path for path in paths):
-            raise UnavailableError("git_failed", "A folder above the project has a line break in its name.")
-        listed = "".join(f"{path}\n" for path in paths)
-        command = ("hash-object", "-w", "--no-filters", "--stdin-paths")
-        names = self._git.run(command, self._environment, os.fsencode(listed)).require().output.split()
-        return [Blob(name.decode("ascii"), os.path.getsize(path)) for name, path in zip(names, paths, strict=True)]
+    def store_all(self, contents: Iterable[bytes]) -> list[Blob]:
+        """Write files as blobs, byte for byte; in their order. About `BATCH` bytes of them are held at a time."""
+        stored = []
+        for batch in _batches(contents, len):
+            stream = b"".join(
+                b"blob\nmark :%d\ndata %d\n%b\nget-mark :%d\n" % (number, len(data), data, number)
+                for number, data in enumerate(batch, 1)
+            )
+            command = ("fast-import", "--quiet", "--done")
+            names = self._git.run(command, self._environment, stream + b"done\n").require().output.split()
+            stored += [Blob(name.decode("ascii"), len(data)) for name, data in zip(names, batch, strict=True)]
+        return stored
 
     def advance(self, ref: str, files: Mapping[str, Blob], *, before: str | None, message: str) -> str:
-        """Move a ref from the commit `before` (None: it did not exist) to a new one of `files`; the new commit.
+        """Move a ref from the commit `before` (None: it did not exist) to a new one; the new commit.
 
-        Raises `UnavailableError` `ref_moved` where somebody else moved it in between.
+        It holds what `before` does, with `files` in addition or instead. Raises `UnavailableError` `ref_moved` where
+        somebody else moved the ref in between.
         """
         with tempfile.TemporaryDirectory(prefix="enforcer-index-") as scratch:
             index = {**self._git.environment(self._git_dir, os.path.join(scratch, "index")), **_AUTHOR}
+            if before is not None:
+                self._git.run(("read-tree", before), index).require()
             records = b"".join(
                 f"{_MODE} {blob.name} 0\t".encode() + os.fsencode(path) + b"\0" for path, blob in sorted(files.items())
             )
@@ -112,21 +159,28 @@ class Refs:
             tree = self._git.run(("write-tree",), index).text()
             parents = () if before is None else ("-p", before)
             commit = self._git.run(("commit-tree", tree, *parents, "-F", "-"), index, message.encode()).text()
-        moved = self._git.run(("update-ref", "--no-deref", ref, commit, before or "0" * len(commit)), self._environment)
+        command = ("update-ref", "--no-deref", ref, commit, before or _NOWHERE * len(commit))
+        moved = self._git.run(command, self._environment)
         if moved.status != 0:
             fix = "Run the command again."
             raise UnavailableError("ref_moved", f"{ref} was moved by somebody else: {moved.message()}.", fix=fix)
         return commit
 
-    def url_of(self, remote: str) -> str:
-        """The address of a remote that is configured here; anything else is taken for an address itself."""
+    def address_of(self, remote: str) -> str:
+        """The address of a remote that is configured here; anything else is taken for an address itself.
+
+        A path is made absolute: git takes one from its settings to begin at the top of the work tree, and one that was
+        typed begins where it was typed.
+        """
         done = self._git.run(("config", "--get", f"remote.{remote}.url"), self._environment)
-        return done.text() if done.status == 0 else remote
+        address, start = (done.text(), self.top) if done.status == 0 else (remote, os.getcwd())
+        path = os.path.join(start, address)
+        return path if address and os.path.isdir(path) else address
 
 
 @contextmanager
-def fetched(address: str, ref: str) -> Iterator[tuple[Refs, str | None]]:
-    """A ref of another repository: where it can be read for a while, and its commit, None where there is no such ref.
+def fetched(address: str, *names: str) -> Iterator[tuple[Refs, dict[str, str]]]:
+    """Refs of another repository: where they can be read for a while, and the commit of each that is there.
 
     Raises `UnavailableError` `remote_unreachable`, `RequestError` `bad_remote`.
     """
@@ -134,18 +188,47 @@ def fetched(address: str, ref: str) -> Iterator[tuple[Refs, str | None]]:
         raise RequestError("bad_remote", f"{address[:80]!a} is no repository.", fix="Name a remote, a URL or a path.")
     with tempfile.TemporaryDirectory(prefix="enforcer-fetch-") as scratch:
         git = Git(scratch, TIMEOUT, time.monotonic_ns)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_DIR": scratch}
+        inherited = {name: value for name, value in os.environ.items() if name in _WAYS or not name.startswith("GIT_")}
+        environment = inherited | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_DIR": scratch}
         git.run(("init", "--quiet", "--bare", scratch), environment).require()
-        listed = git.run(("ls-remote", "--", address, ref), environment)
-        if listed.status != 0:
-            message = f"The repository does not answer: {listed.message()}."
-            raise UnavailableError(
-                "remote_unreachable", message, where=address, fix="Check its address and your access."
-            )
-        if not listed.output.strip():
-            yield Refs(scratch, scratch), None
-            return
-        git.run(("fetch", "--quiet", "--no-tags", "--depth=1", "--", address, f"+{ref}:{ref}"), environment).require()
+        listed = _answer(git, ("ls-remote", "--", address, *names), environment, address)
+        there = [name for name in names if _lists(listed, name)]
+        if there:
+            wanted = [f"+{name}:{name}" for name in there]
+            _answer(git, ("fetch", "--quiet", "--no-tags", "--depth=1", "--", address, *wanted), environment, address)
         refs = Refs(scratch, scratch)
-        yield refs, refs.commit_of(ref)
+        commits = ((name, refs.commit_of(name)) for name in there)
+        yield refs, {name: commit for name, commit in commits if commit is not None}
+
+
+def _answer(git: Git, command: tuple[str, ...], environment: Mapping[str, str], address: str) -> str:
+    done = git.run(command, environment)
+    if done.status != 0:
+        message = f"The repository does not answer: {done.message()}."
+        raise UnavailableError("remote_unreachable", message, where=address, fix="Check its address and your access.")
+    return os.fsdecode(done.output)
+
+
+def _lists(listed: str, ref: str) -> bool:
+    """Whether `git ls-remote` names exactly this ref; it lists those as well that only end in its name."""
+    return any(line.partition("\t")[2] == ref for line in listed.splitlines())
+
+
+def _batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Items in their order, in lists of about `BATCH` bytes."""
+    batch: list[T] = []
+    held = 0
+    for item in items:
+        batch.append(item)
+        held += size(item)
+        if held >= BATCH:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _is_top(folder: str) -> bool:
+    """Whether `folder` has a `.git`: a folder with a HEAD, or the file of a linked work tree or submodule."""
+    git = os.path.join(folder, ".git")
+    return os.path.isfile(git) or os.path.lexists(os.path.join(git, "HEAD"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 
@@ -15,6 +15,8 @@ from enforcer.verification import verify as verify_ledger
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from click._termui_impl import ProgressBar
 
     from enforcer.ledger.report import Report
 
@@ -41,6 +43,12 @@ LONG = 32 << 20  # Bytes; a shorter ledger is read before a bar could be seen.
 )
 @click.option("--ref", default="", metavar="REF", help="Verify a published ledger, not the one in state/.")
 @click.option("--base", default="", metavar="REF", help="A published ledger that this one has to extend.")
+@click.option(
+    "--keep",
+    default="",
+    metavar="FILE",
+    help="If it holds, leave its newest checkpoint in FILE for the next time; the one that is there now is an anchor.",
+)
 @click.option("--incremental", is_flag=True, help="Go on where the last incremental run ended, and say where that was.")
 @click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Processes to use. [default: as many as pay]")
 @reading
@@ -52,6 +60,7 @@ def verify(
     max_unanchored: int | None,
     ref: str,
     base: str,
+    keep: str,
     incremental: bool,
     cores: int | None,
     root: str | None,
@@ -69,6 +78,7 @@ def verify(
         max_unanchored=max_unanchored,
         ref=ref,
         base=base,
+        keep=keep,
         incremental=incremental,
         cores=cores or 0,
     )
@@ -106,16 +116,14 @@ def _progress() -> Iterator[Progress | None]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
-    bars: list[click._termui_impl.ProgressBar[int]] = []
+    with ExitStack() as stack:
+        bars: list[ProgressBar[int]] = []
 
-    def advance(done: int, total: int) -> None:
-        if total < LONG:
-            return
-        if not bars:
-            bars.append(click.progressbar(length=total, label="verifying", file=sys.stderr))
-            bars[0].render_progress()
-        bars[0].update(done - bars[0].pos)
+        def advance(done: int, total: int) -> None:
+            if total < LONG:
+                return
+            if not bars:
+                bars.append(stack.enter_context(click.progressbar(length=total, label="verifying", file=sys.stderr)))
+            bars[0].update(done - bars[0].pos)
 
-    yield advance
-    for bar in bars:
-        bar.render_finish()
+        yield advance

@@ -1,0 +1,260 @@
+"""What can be done to the files beside the lines: taken away, put back, edited, or taken from another ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from acceptance import tampering as forger
+from acceptance.tampering_base import ANCHORED, LENGTH, Ground, segment_of
+from acceptance.tampering_bench import ALONE, CACHED, COMBINED, NOBODY, OTHER, OWN, TIERS, Bench, Case
+from acceptance.tampering_lines import Family, put_checkpoints
+
+Change = Callable[[Bench], None]
+
+SEGMENT = f"ledger/seg/{0:020}.jsonl"
+CACHE = "ledger/.cache"
+
+
+# Gone, or another one ----------------------------------------------------------------------------------------------------
+
+
+def _gone(ground: Ground) -> list[Case]:
+    away = "aside"
+    changes: dict[str, Change] = {
+        "the whole of state/": lambda bench: bench.move("", bench.folder / away),
+        "state/ledger": lambda bench: bench.move("ledger", bench.folder / away),
+        "the segments": lambda bench: bench.move("ledger/seg", bench.folder / away),
+        "the segment": lambda bench: bench.put(SEGMENT, None),
+        "all bytes of the segment": lambda bench: bench.put(SEGMENT, b""),
+        "ledger.json": lambda bench: bench.put("ledger/ledger.json", None),
+        "all bytes of ledger.json": lambda bench: bench.put("ledger/ledger.json", b""),
+        "the segment, for a link to it": lambda bench: bench.link(SEGMENT, bench.folder / "linked"),
+        "the segment, for a folder": lambda bench: bench.swap(SEGMENT, bench.ledger / "checkpoints"),
+        "state/, for a link to it": lambda bench: bench.link("", bench.folder / "linked"),
+        "the segment's name": lambda bench: bench.move(SEGMENT, bench.ledger / "seg" / f"{7:020}.jsonl"),
+        "all but the lines": _bare,
+    }
+    cases = [Case(name, change) for name, change in changes.items() if name != "all but the lines"]
+    return [*cases, Case("all but the lines", _bare)]
+
+
+def _bare(bench: Bench) -> None:
+    """Only the segments are left of the ledger."""
+    bench.put("ledger/ledger.json", None)
+    put_checkpoints(bench, None)
+
+
+def _replaced(ground: Ground) -> list[Case]:
+    """Another ledger in its place, honest by itself, and one that was begun just now."""
+
+    def begun(bench: Bench) -> None:
+        bench.swap("", ground.other / "state")
+        (segment_of(bench.root)).write_bytes(ground.foreign[0] + b"\n")
+        for path in (bench.ledger / "checkpoint", *(bench.ledger / "checkpoints").iterdir()):
+            path.unlink()
+
+    known: dict[str, Any] = {"plausible": True, "sealed": 0, "same": False}
+    return [
+        Case("another ledger", lambda bench: bench.swap("", ground.other / "state"), signed=OTHER, **known),
+        Case("a ledger begun anew", begun, signed=NOBODY, **known),
+    ]
+
+
+def _identity_bits(ground: Ground) -> list[Case]:
+    return [
+        Case(name, lambda bench, data=data: bench.put("ledger/ledger.json", data))  # type: ignore[misc]
+        for name, data in _flipped(ground.seed, "ledger.json")
+    ]
+
+
+# What vouches ------------------------------------------------------------------------------------------------------------
+
+
+def _checkpoint_edits(ground: Ground) -> list[Case]:
+    newest = ground.checkpoints[ground.sealed]
+    return [
+        _beside(f"{name} of {file}", file, data)
+        for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", f"ledger/anchors/{ANCHORED}")
+        for name, data in _flipped(ground.anchor if "anchors" in file else newest, "")
+    ]
+
+
+def _checkpoint_others(ground: Ground) -> list[Case]:
+    origin = ground.identity["origin"]
+    later = (ground.longer / "state" / "ledger" / "checkpoint").read_bytes()
+    other = (ground.other / "state" / "ledger" / "checkpoint").read_bytes()
+    thief = forger.Signer.own("thief")
+    contents = {
+        "nothing": b"",
+        "noise": bytes(range(256)) * 8,
+        "the anchored one": ground.anchor,
+        "one of a longer ledger": later,
+        "one of another ledger": other,
+        "one under a key that nobody knows": thief.checkpoint(origin, ground.lines),
+        "a wrong one under a key that nobody knows": thief.checkpoint(origin, ground.lines[:-1] + [b"{}"]),
+    }
+    cases = []
+    for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", "ledger/checkpoints/7", "ledger/anchors/7"):
+        cases += [_beside(f"{name} in {file}", file, data) for name, data in contents.items()]
+    for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", f"ledger/anchors/{ANCHORED}"):
+        cases.append(_beside(f"{file} gone", file, None))
+    return [*cases, Case("all of them gone", lambda bench: put_checkpoints(bench, None), intact=LENGTH, advisory=True)]
+
+
+def _tiles(ground: Ground) -> list[Case]:
+    """One bit of every eighth byte of both full tiles; then what is no tile of this tree."""
+    cases = []
+    folder = ground.longer / "state" / "ledger"
+    tiles = [folder / "tile" / "0" / name for name in ("000", "001")]
+    edge = folder / "tile" / "edge"
+    for name, content in _flipped(edge.read_bytes()[:64], ""):
+        cases.append(_beside(f"{name} of the edge", "ledger/tile/edge", content + edge.read_bytes()[64:]))
+    for path in tiles:
+        file, data = f"ledger/{path.relative_to(folder)}", path.read_bytes()
+        for offset in range(0, len(data), 8):
+            changed = data[:offset] + bytes((data[offset] ^ 1 << offset // 8 % 8,)) + data[offset + 1 :]
+            seq = offset // 32 + 256 * int(path.name)
+            cases.append(Case(f"byte {offset} of {file}", _putter(file, changed), intact=len(ground.later), at=seq))
+    for path in tiles:
+        file, data = f"ledger/{path.relative_to(folder)}", path.read_bytes()
+        for name, content in {"nothing": b"", "half": data[:4096], "more": data + b"\0" * 32, "gone": None}.items():
+            cases.append(_beside(f"{file}: {name}", file, content))
+    swapped = Case("one tile for another", _putter("ledger/tile/0/000", tiles[-1].read_bytes()), at=0)
+    return [*cases, swapped, _beside("a tile of a tree that is not so large", "ledger/tile/3/000", bytes(8192))]
+
+
+# What is worked with -----------------------------------------------------------------------------------------------------
+
+
+def _helpers(ground: Ground) -> list[Case]:
+    """The record of what is synced, the quarantine, the lock: all their bits, and without them."""
+    ledger = ground.root / "state" / "ledger"
+    [quarantined] = (ledger / "quarantine").iterdir()
+    cases = []
+    for file in ("commit", f"quarantine/{quarantined.name}"):
+        for name, data in _flipped((ledger / file).read_bytes(), ""):
+            cases.append(_beside(f"{name} of {file}", f"ledger/{file}", data))
+    for file in ("commit", "lock", f"quarantine/{quarantined.name}"):
+        for name, content in {"gone": None, "emptied": b"", "noise": b"\0" * 4096}.items():
+            cases.append(_beside(f"{file}: {name}", f"ledger/{file}", content))
+    planted = ("ledger/seg/notes.txt", "ledger/quarantine/1", "ledger/anew", "ledger/seg/00000000000000000000.jsonl.new")
+    return [*cases, *(_beside(f"{file} planted", file, b"planted\n") for file in planted)]
+
+
+def _records(ground: Ground) -> list[Case]:
+    """The record of what is synced, before somebody writes: one bit of each byte, and records that claim a repair."""
+    path = ground.root / "state" / "ledger" / "commit"
+    data, size = path.read_bytes(), ground.offsets[-1]
+    cases = []
+    for offset in range(len(data)):
+        changed = data[:offset] + bytes((data[offset] ^ 1 << offset % 8,)) + data[offset + 1 :]
+        cases.append(_beside(f"byte {offset} of commit", "ledger/commit", changed))
+    for state in ("ok", "failed", "torn", "anew"):
+        for place in (0, ground.offsets[100], ground.offsets[100] + 9, size - 1, size, size + 500):
+            for start in (0, ground.offsets[100], size):
+                record = _record(data, place, state, start)
+                cases.append(_beside(f"{state} at {place} from {start}", "ledger/commit", record))
+    return [*cases, _beside("commit gone", "ledger/commit", None), _beside("commit emptied", "ledger/commit", b"")]
+
+
+def _record(data: bytes, offset: int, state: str, start: int) -> bytes:
+    """A well-formed record: everybody can compute its check."""
+    magic, mark, segment = data.decode().split()[:3]
+    text = f"{magic} {mark} {segment} {offset:020} {state:<6} {start:020} {5:020} {'0' * 64} "
+    return (text + hashlib.sha256(text.encode()).hexdigest()[:16] + "\n").encode()
+
+
+# Caches ------------------------------------------------------------------------------------------------------------------
+
+
+def _caches(ground: Ground) -> list[Case]:
+    """Every byte of the manifest and of what verifying keeps, some of the runs; older ones, and those of another ledger."""
+    folder = ground.longer / "state" / "ledger" / ".cache"
+    cases = list(_cache_edits(folder))
+    older, other = ground.longer / "state" / "older", ground.other / "state" / "ledger" / ".cache"
+    for name, source in (("older", older), ("of another ledger", other)):
+        cases.append(Case(f"caches {name}", lambda bench, source=source: bench.swap(CACHE, source)))  # type: ignore[misc]
+        for path in _files(source):
+            file = f"{CACHE}/{path.relative_to(source)}"
+            cases.append(_beside(f"{path.name} {name}", file, path.read_bytes()))
+    for path in _files(folder):
+        for name, content in {"gone": None, "emptied": b"", "noise": b"\0" * 999}.items():
+            cases.append(_beside(f"{path.name} {name}", f"{CACHE}/{path.relative_to(folder)}", content))
+    cases.append(Case("all caches gone", lambda bench: bench.move(CACHE, bench.folder / "swapped")))
+    cases.append(Case("caches for a link", lambda bench: bench.link(CACHE, bench.folder / "linked")))
+    return cases
+
+
+def _cache_edits(folder: Path) -> Iterator[Case]:
+    for path in _files(folder):
+        data, file = path.read_bytes(), f"{CACHE}/{path.relative_to(folder)}"
+        for offset in range(0, len(data), 1 + len(data) // 600):
+            changed = data[:offset] + bytes((data[offset] ^ 1 << offset % 8,)) + data[offset + 1 :]
+            yield _beside(f"byte {offset} of {path.name}", file, changed)
+        for size in (1, len(data) // 2, len(data) - 1):
+            yield _beside(f"{size} bytes of {path.name}", file, data[:size])
+
+
+def _under_marks(ground: Ground) -> list[Case]:
+    """Lines that an earlier verification has read, changed afterwards; asked with `--incremental`."""
+    cases = []
+    for seq in range(0, len(ground.later), 5):
+        offset = sum(len(line) + 1 for line in ground.later[:seq]) + 20
+        byte = ground.later[seq][20] ^ 1
+        cases.append(Case(f"line {seq}", lambda bench, at=offset, one=byte: bench.poke(at, bytes((one,))), at=seq))  # type: ignore[misc]
+    return cases
+
+
+# Helpers -----------------------------------------------------------------------------------------------------------------
+
+
+def _beside(name: str, file: str, data: bytes | None) -> Case:
+    return Case(name, _putter(file, data), intact=LENGTH, advisory=True)
+
+
+def _putter(file: str, data: bytes | None) -> Change:
+    return lambda bench: bench.put(file, data)
+
+
+def _flipped(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
+    for offset in range(len(data)):
+        for bit in range(8):
+            changed = data[:offset] + bytes((data[offset] ^ 1 << bit,)) + data[offset + 1 :]
+            yield f"bit {bit} of byte {offset} {name}".strip(), changed
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
+
+
+FILES = (
+    Family("something deleted", ("23",), "state/, the ledger, segments, ledger.json; emptied, or a link", TIERS, _gone),
+    Family("another ledger in its place", ("20", "21", "23"), "of another project, or begun anew", COMBINED, _replaced),
+    Family("a bit of ledger.json", ("16",), "every bit", (ALONE,), _identity_bits),
+    Family("checkpoints edited", ("16", "19"), "every bit of the newest, its copy, the anchor's copy", (ALONE,), _checkpoint_edits),
+    Family("checkpoints replaced", ("19", "20", "21"), "gone, old, foreign, of a longer ledger", TIERS, _checkpoint_others),
+    Family("tiles edited", ("16",), "a bit of each fourth of a hash; gone, short, swapped", (ALONE,), _tiles, longer=True),
+    Family("working files edited", ("16", "23"), "commit, lock, quarantine: every bit, gone, noise", (ALONE,), _helpers),
+    Family(
+        "commit edited, then a write",
+        ("16", "23"),
+        "a bit of each byte; records that claim a repair",
+        (CACHED,),
+        _records,
+        then=Bench.try_writing,
+    ),
+    Family(
+        "caches edited, stale or foreign",
+        ("16", "20", "21"),
+        "read by reading commands and `verify --incremental`",
+        (CACHED,),
+        _caches,
+        longer=True,
+        then=Bench.try_reading,
+    ),
+)
+__all__ = ["FILES", "OWN", "Sequence", "json"]
