@@ -13,10 +13,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would damage each other; pytest brings its own workers.
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak format build clean
+.PHONY: help demo test check bench soak enumerate format build clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/demo.stamp ## walk a real change to a real package through all nine phases; KEEP=folder keeps it
 	$(BIN)/enforcer demo $(if $(KEEP),--keep '$(KEEP)')
@@ -35,6 +35,9 @@ bench: .venv/dev.stamp ## measure against the floor of this machine; fails when 
 
 soak: .venv/dev.stamp ## play random commands against the model; SECONDS=60
 	$(BIN)/python -m acceptance.soak --seconds $(SECONDS)
+
+enumerate: .venv/dev.stamp ## tamper with a ledger in every way and ask `verify`; about an hour, goes on where it stopped
+	$(BIN)/python -m acceptance.enumerate
 
 format: .venv/dev.stamp ## put the source into its canonical form
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """Does everything that can be done to a ledger, once, and asks `verify` each time: `make enumerate`.
 
-Each case ends detected, harmless or declared, else this fails. What was done is kept in `.enumerate/`, so a run that was
-interrupted goes on where it stopped, as long as neither the package nor the forger has changed.
+Each case ends detected, harmless or declared, else this fails. What was done is kept in `.enumerate/`, so a run that
+was interrupted goes on where it stopped, as long as neither the package nor the forger has changed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from acceptance.tampering_base import Ground, prepare
 from acceptance.tampering_bench import Bench
-from acceptance.tampering_families import FAMILIES, Family
-from acceptance.tampering_report import Tally, failures, render, tallies_of, write_report
+from acceptance.tampering_families import FAMILIES
+from acceptance.tampering_report import Tally, failures_in, render, tallies_of
+from acceptance.tampering_trials import Family
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "enumeration.md"
@@ -80,7 +81,7 @@ def sources() -> str:
     return digest.hexdigest()
 
 
-# In a process of its own -------------------------------------------------------------------------------------------------
+# In a process of its own --------------------------------------------------------------------------------------------
 
 
 class _Worker:
@@ -97,13 +98,15 @@ class _Worker:
             self._cases = {family.name: family.cases(self._ground)}
         bench = self.bench(longer=family.longer)
         tallies = {view.name: Tally() for view in family.views}
-        failed = []
+        failed: list[str] = []
         for number in range(chunk.start, chunk.stop):
             case = self._cases[family.name][number]
             for view, outcome in family.do(bench, case).items():
                 tallies[view.name].add(outcome)
                 if outcome.failed and len(failed) < KEPT:
-                    failed.append(f"{case.name} ({view.name}): {outcome.kind}, {', '.join(outcome.codes)} {outcome.detail}")
+                    failed.append(
+                        f"{case.name} ({view.name}): {outcome.kind}, {', '.join(outcome.codes)} {outcome.detail}"
+                    )
         counted = {name: tally.pack() for name, tally in tallies.items()}
         return {**chunk._asdict(), "tallies": counted, "failures": failed}
 
@@ -126,7 +129,7 @@ def _do(chunk: Chunk) -> dict[str, Any]:
     return _worker[0].do(chunk)
 
 
-# The whole ---------------------------------------------------------------------------------------------------------------
+# The whole ----------------------------------------------------------------------------------------------------------
 
 
 def main() -> int:
@@ -134,13 +137,14 @@ def main() -> int:
     state = State(options.state)
     families = [family for family in FAMILIES if not options.family or family.name in options.family]
     _run(state, families, options.state / "ground", options.jobs)
-    tallies = tallies_of(state.rows())
-    print(render(tallies))
-    failed = failures(state.rows())
+    rows = state.rows()
+    report = render(FAMILIES, tallies_of(rows), state.ground)
+    print(report)
+    failed = failures_in(rows)
     for line in failed:
         print(line, file=sys.stderr)
-    if not options.family:
-        write_report(REPORT, tallies, state.ground)
+    if not options.family and not failed:
+        REPORT.write_text(report, encoding="utf-8")
     return 1 if failed else 0
 
 
@@ -154,7 +158,8 @@ def _run(state: State, families: list[Family], ground: Path, jobs: int) -> None:
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     try:
         with ProcessPoolExecutor(jobs, context, _begin, (ground, scratch)) as pool:
-            waiting, running = iter(todo), set()
+            waiting = iter(todo)
+            running: set[Future[dict[str, Any]]] = set()
             while True:
                 while len(running) < 2 * jobs and (chunk := next(waiting, None)) is not None:
                     running.add(pool.submit(_do, chunk))
@@ -173,7 +178,7 @@ def _run(state: State, families: list[Family], ground: Path, jobs: int) -> None:
 def _progress(done: int, total: int, elapsed: float, row: dict[str, Any]) -> None:
     left = elapsed / done * (total - done)
     failed = f"  {len(row['failures'])} failures" if row["failures"] else ""
-    print(f"{elapsed:6.0f} s  {done} of {total} cases, {left:.0f} s left  {row['family']}{failed}", flush=True)
+    print(f"{elapsed:6.0f} s  {done:,} of {total:,} cases, {left:.0f} s left  {row['family']}{failed}", flush=True)
 
 
 def _options() -> argparse.Namespace:

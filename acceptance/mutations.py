@@ -1,8 +1,8 @@
 """Ledgers that something was done to: the material on which two verifiers have to agree.
 
-A `Case` is the files of a ledger's folder, the anchors and the pinned keys that a verifier is given, all in memory. Each
-mutation changes one thing about it, led by a seeded source of chance, and returns nothing: what a verifier should say of
-the result is for the two verifiers to find out.
+A `Case` is the files of a ledger's folder, the anchors and the pinned keys that a verifier is given, all in memory. A
+mutation changes one thing about it, led by a seeded source of chance, and returns nothing: what should be said of the
+result is for the two verifiers to find out.
 """
 
 from __future__ import annotations
@@ -33,16 +33,12 @@ class Signer(NamedTuple):
         return Ed25519PrivateKey.from_private_bytes(bytes([self.number]) * 32)
 
     @property
-    def public(self) -> bytes:
-        return b"\1" + self.secret.public_key().public_bytes_raw()
-
-    @property
     def key_id(self) -> bytes:
-        return hashlib.sha256(self.origin.encode() + b"\n" + self.public).digest()[:4]
+        return verifier_key(self.origin, self.secret.public_key().public_bytes_raw())[0]
 
     @property
     def vkey(self) -> str:
-        return f"{self.origin}+{self.key_id.hex()}+{base64.b64encode(self.public).decode()}"
+        return verifier_key(self.origin, self.secret.public_key().public_bytes_raw())[1]
 
     def sign(self, message: bytes) -> bytes:
         return self.secret.sign(message)
@@ -111,8 +107,8 @@ class Case:
         values = [base64.b64encode(signer.key_id + signer.sign(text)).decode() for signer in signers]
         return text + b"\n" + "".join(f"{DASH} {self.origin} {value}\n" for value in values).encode()
 
-    def rotation(self, seq: int, old: int, new: int, cap: int, **forged: Any) -> dict[str, Any]:
-        """The `data` of an entry that passes on from one key to another."""
+    def rotation(self, seq: int, old: int, new: int, cap: int, forged: dict[str, Any]) -> dict[str, Any]:
+        """The `data` of an entry that passes on from one key to another; both sign whatever is `forged` as well."""
         words = {"old": self.signer(old).vkey, "new": self.signer(new).vkey, "seq": seq, "cap": cap, **forged}
         text = ["enforcer/key-rotation/v1", self.origin, *(words[name] for name in ("old", "new", "seq", "cap"))]
         statement = "".join(f"{each}\n" for each in text).encode()
@@ -120,11 +116,18 @@ class Case:
             "old_signature": base64.b64encode(self.signer(old).sign(statement)).decode(),
             "new_signature": base64.b64encode(self.signer(new).sign(statement)).decode(),
         }
-        return {"actor": "ada", **signed, **words}
+        return {"actor": "ada", **signed, **words, **forged}
 
     def rechain(self, change: Callable[[int, dict[str, Any]], Any] | None = None) -> None:
         """Tell the history anew: every line through `change`, and every hash and number made to fit."""
         self.put(rechained(self.lines(), self.seed, self.origin, change))
+
+
+def verifier_key(name: str, public: bytes) -> tuple[bytes, str]:
+    """The key id and the verifier key of a public key."""
+    data = b"\1" + public
+    key_id = hashlib.sha256(name.encode() + b"\n" + data).digest()[:4]
+    return key_id, f"{name}+{key_id.hex()}+{base64.b64encode(data).decode()}"
 
 
 def segment(first: int) -> str:
@@ -185,6 +188,12 @@ def _entries(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(entry, dict) and isinstance(entry.get("event"), dict):
             yield entry
+
+
+def flip(data: bytes, chance: Random) -> bytes:
+    """One bit of it changed."""
+    at = chance.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
 
 
 class Mutation(NamedTuple):

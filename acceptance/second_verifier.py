@@ -205,7 +205,7 @@ class Verification:
 
     def wrongs(self, line, link):
         """What can be wrong with a line, by its form and by the lines before it, and whether it is so."""
-        event = line["event"] if fits(line, "line") and line.keys() == MEMBERS["line"].keys() else None
+        event = line["event"] if fits(line, "line") and line.keys() == MEMBERS["line"].keys() else {}
         proper = fits(event, "event") and event.keys() | {"subject"} == MEMBERS["event"].keys() and line["ts"] >= 0
         name, task = proper and re.fullmatch(EVENT_ID, event["id"]), proper and event.get("subject")
         if not name or name[1] != (task or "-") or task in ("", "-") or event["specversion"] != "1.0":

@@ -1,7 +1,7 @@
 """The forger: everything that can be done to a ledger's files by whoever knows the published format.
 
-Nothing here is taken from the package: what a forger needs stands in `docs/format.md`, and a key, where it has one, in a
-file that it found. So what the forger makes says nothing of how the verifier goes about its work.
+Nothing here is taken from the package: what a forger needs stands in `docs/format.md`, and a key, where it has one, in
+a file that it found. So what the forger makes says nothing of how the verifier goes about its work.
 """
 
 from __future__ import annotations
@@ -136,12 +136,17 @@ def size_of(note: bytes) -> int:
     return int(note.split(b"\n")[1])
 
 
+def root_in(note: bytes) -> bytes:
+    """The root that a checkpoint is of."""
+    return base64.b64decode(note.split(b"\n")[2])
+
+
 def identity_with(seed: bytes, **members: Any) -> bytes:
     """The bytes of a `ledger.json` with some members changed."""
     return canonical({**json.loads(seed), **members}) + b"\n"
 
 
-# The same JSON in other bytes --------------------------------------------------------------------------------------------
+# The same JSON in other bytes ---------------------------------------------------------------------------------------
 
 
 def encodings(line: bytes) -> dict[str, bytes]:

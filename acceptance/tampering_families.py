@@ -1,8 +1,10 @@
-"""All classes of cases, small ones first."""
+"""All classes of cases, the largest last."""
 
 from __future__ import annotations
 
 from acceptance.tampering_files import FILES
-from acceptance.tampering_lines import BITS, LINES, Family
+from acceptance.tampering_histories import HISTORIES
+from acceptance.tampering_lines import BITS, LINES
+from acceptance.tampering_trials import Family
 
-FAMILIES: tuple[Family, ...] = (*(family for family in LINES if family is not BITS), *FILES, BITS)
+FAMILIES: tuple[Family, ...] = (*(family for family in LINES if family is not BITS), *HISTORIES, *FILES, BITS)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from acceptance import tampering as forger
 from acceptance.tampering_base import ANCHORED, LENGTH, Ground, segment_of
-from acceptance.tampering_bench import ALONE, CACHED, COMBINED, NOBODY, OTHER, OWN, TIERS, Bench, Case
-from acceptance.tampering_lines import Family, put_checkpoints
+from acceptance.tampering_bench import Bench
+from acceptance.tampering_histories import put_checkpoints
+from acceptance.tampering_trials import Family, reading, resuming, writing
+from acceptance.tampering_views import ALONE, CACHED, COMBINED, NOBODY, OTHER, TIERS, Case
 
 Change = Callable[[Bench], None]
 
 SEGMENT = f"ledger/seg/{0:020}.jsonl"
 CACHE = "ledger/.cache"
+MARK = "verified"  # Where `verify --incremental` ended.
 
 
-# Gone, or another one ----------------------------------------------------------------------------------------------------
+# Gone, or another one -----------------------------------------------------------------------------------------------
 
 
 def _gone(ground: Ground) -> list[Case]:
@@ -38,8 +40,7 @@ def _gone(ground: Ground) -> list[Case]:
         "the segment's name": lambda bench: bench.move(SEGMENT, bench.ledger / "seg" / f"{7:020}.jsonl"),
         "all but the lines": _bare,
     }
-    cases = [Case(name, change) for name, change in changes.items() if name != "all but the lines"]
-    return [*cases, Case("all but the lines", _bare)]
+    return [Case(name, change) for name, change in changes.items()]
 
 
 def _bare(bench: Bench) -> None:
@@ -65,13 +66,10 @@ def _replaced(ground: Ground) -> list[Case]:
 
 
 def _identity_bits(ground: Ground) -> list[Case]:
-    return [
-        Case(name, lambda bench, data=data: bench.put("ledger/ledger.json", data))  # type: ignore[misc]
-        for name, data in _flipped(ground.seed, "ledger.json")
-    ]
+    return [Case(name, _putter("ledger/ledger.json", data)) for name, data in _flipped(ground.seed)]
 
 
-# What vouches ------------------------------------------------------------------------------------------------------------
+# What vouches -------------------------------------------------------------------------------------------------------
 
 
 def _checkpoint_edits(ground: Ground) -> list[Case]:
@@ -79,7 +77,7 @@ def _checkpoint_edits(ground: Ground) -> list[Case]:
     return [
         _beside(f"{name} of {file}", file, data)
         for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", f"ledger/anchors/{ANCHORED}")
-        for name, data in _flipped(ground.anchor if "anchors" in file else newest, "")
+        for name, data in _flipped(ground.anchor if "anchors" in file else newest)
     ]
 
 
@@ -95,10 +93,15 @@ def _checkpoint_others(ground: Ground) -> list[Case]:
         "one of a longer ledger": later,
         "one of another ledger": other,
         "one under a key that nobody knows": thief.checkpoint(origin, ground.lines),
-        "a wrong one under a key that nobody knows": thief.checkpoint(origin, ground.lines[:-1] + [b"{}"]),
+        "a wrong one under a key that nobody knows": thief.checkpoint(origin, [*ground.lines[:-1], b"{}"]),
     }
     cases = []
-    for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", "ledger/checkpoints/7", "ledger/anchors/7"):
+    for file in (
+        "ledger/checkpoint",
+        f"ledger/checkpoints/{ground.sealed}",
+        "ledger/checkpoints/7",
+        "ledger/anchors/7",
+    ):
         cases += [_beside(f"{name} in {file}", file, data) for name, data in contents.items()]
     for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", f"ledger/anchors/{ANCHORED}"):
         cases.append(_beside(f"{file} gone", file, None))
@@ -106,28 +109,29 @@ def _checkpoint_others(ground: Ground) -> list[Case]:
 
 
 def _tiles(ground: Ground) -> list[Case]:
-    """One bit of every eighth byte of both full tiles; then what is no tile of this tree."""
-    cases = []
+    """One bit of every eighth byte of both full tiles, all bits of the edge; then what is no tile of this tree."""
     folder = ground.longer / "state" / "ledger"
-    tiles = [folder / "tile" / "0" / name for name in ("000", "001")]
-    edge = folder / "tile" / "edge"
-    for name, content in _flipped(edge.read_bytes()[:64], ""):
-        cases.append(_beside(f"{name} of the edge", "ledger/tile/edge", content + edge.read_bytes()[64:]))
-    for path in tiles:
-        file, data = f"ledger/{path.relative_to(folder)}", path.read_bytes()
-        for offset in range(0, len(data), 8):
-            changed = data[:offset] + bytes((data[offset] ^ 1 << offset // 8 % 8,)) + data[offset + 1 :]
-            seq = offset // 32 + 256 * int(path.name)
-            cases.append(Case(f"byte {offset} of {file}", _putter(file, changed), intact=len(ground.later), at=seq))
-    for path in tiles:
-        file, data = f"ledger/{path.relative_to(folder)}", path.read_bytes()
-        for name, content in {"nothing": b"", "half": data[:4096], "more": data + b"\0" * 32, "gone": None}.items():
-            cases.append(_beside(f"{file}: {name}", file, content))
-    swapped = Case("one tile for another", _putter("ledger/tile/0/000", tiles[-1].read_bytes()), at=0)
+    edge = (folder / "tile" / "edge").read_bytes()
+    cases = [_beside(f"{name} of the edge", "ledger/tile/edge", data) for name, data in _flipped(edge)]
+    tiles = [(folder / "tile" / "0" / name).read_bytes() for name in ("000", "001")]
+    for number, tile in enumerate(tiles):
+        file = f"ledger/tile/0/{number:03}"
+        for offset in range(0, len(tile), 8):
+            change = _putter(file, _flip(tile, offset, offset // 8 % 8))
+            cases.append(Case(f"byte {offset} of {file}", change, at=256 * number + offset // 32))
+        for name, data in {"nothing": b"", "half": tile[:4096], "more": tile + b"\0" * 32, "gone": None}.items():
+            cases.append(_beside(f"{file}: {name}", file, data))
+    swapped = Case("one tile for another", _putter("ledger/tile/0/000", tiles[-1]), at=0)
     return [*cases, swapped, _beside("a tile of a tree that is not so large", "ledger/tile/3/000", bytes(8192))]
 
 
-# What is worked with -----------------------------------------------------------------------------------------------------
+def _tiles_before_sealing(ground: Ground) -> list[Case]:
+    """Some of the same, before the next checkpoint is made: what proves it consistent is read from tiles."""
+    cases = _tiles(ground)
+    return [case for number, case in enumerate(cases) if number % 8 == 0 or not case.name.startswith(("byte", "bit"))]
+
+
+# What is worked with ------------------------------------------------------------------------------------------------
 
 
 def _helpers(ground: Ground) -> list[Case]:
@@ -136,12 +140,17 @@ def _helpers(ground: Ground) -> list[Case]:
     [quarantined] = (ledger / "quarantine").iterdir()
     cases = []
     for file in ("commit", f"quarantine/{quarantined.name}"):
-        for name, data in _flipped((ledger / file).read_bytes(), ""):
+        for name, data in _flipped((ledger / file).read_bytes()):
             cases.append(_beside(f"{name} of {file}", f"ledger/{file}", data))
     for file in ("commit", "lock", f"quarantine/{quarantined.name}"):
         for name, content in {"gone": None, "emptied": b"", "noise": b"\0" * 4096}.items():
             cases.append(_beside(f"{file}: {name}", f"ledger/{file}", content))
-    planted = ("ledger/seg/notes.txt", "ledger/quarantine/1", "ledger/anew", "ledger/seg/00000000000000000000.jsonl.new")
+    planted = (
+        "ledger/seg/notes.txt",
+        "ledger/quarantine/1",
+        "ledger/anew",
+        "ledger/seg/00000000000000000000.jsonl.new",
+    )
     return [*cases, *(_beside(f"{file} planted", file, b"planted\n") for file in planted)]
 
 
@@ -151,8 +160,7 @@ def _records(ground: Ground) -> list[Case]:
     data, size = path.read_bytes(), ground.offsets[-1]
     cases = []
     for offset in range(len(data)):
-        changed = data[:offset] + bytes((data[offset] ^ 1 << offset % 8,)) + data[offset + 1 :]
-        cases.append(_beside(f"byte {offset} of commit", "ledger/commit", changed))
+        cases.append(_beside(f"byte {offset} of commit", "ledger/commit", _flip(data, offset, offset % 8)))
     for state in ("ok", "failed", "torn", "anew"):
         for place in (0, ground.offsets[100], ground.offsets[100] + 9, size - 1, size, size + 500):
             for start in (0, ground.offsets[100], size):
@@ -168,16 +176,16 @@ def _record(data: bytes, offset: int, state: str, start: int) -> bytes:
     return (text + hashlib.sha256(text.encode()).hexdigest()[:16] + "\n").encode()
 
 
-# Caches ------------------------------------------------------------------------------------------------------------------
+# Caches -------------------------------------------------------------------------------------------------------------
 
 
 def _caches(ground: Ground) -> list[Case]:
-    """Every byte of the manifest and of what verifying keeps, some of the runs; older ones, and those of another ledger."""
+    """Every byte of the manifest, many of the others; each of them older, of another ledger, short, and gone."""
     folder = ground.longer / "state" / "ledger" / ".cache"
     cases = list(_cache_edits(folder))
     older, other = ground.longer / "state" / "older", ground.other / "state" / "ledger" / ".cache"
     for name, source in (("older", older), ("of another ledger", other)):
-        cases.append(Case(f"caches {name}", lambda bench, source=source: bench.swap(CACHE, source)))  # type: ignore[misc]
+        cases.append(Case(f"caches {name}", _swapper(CACHE, source), intact=LENGTH, advisory=True))
         for path in _files(source):
             file = f"{CACHE}/{path.relative_to(source)}"
             cases.append(_beside(f"{path.name} {name}", file, path.read_bytes()))
@@ -193,23 +201,31 @@ def _cache_edits(folder: Path) -> Iterator[Case]:
     for path in _files(folder):
         data, file = path.read_bytes(), f"{CACHE}/{path.relative_to(folder)}"
         for offset in range(0, len(data), 1 + len(data) // 600):
-            changed = data[:offset] + bytes((data[offset] ^ 1 << offset % 8,)) + data[offset + 1 :]
-            yield _beside(f"byte {offset} of {path.name}", file, changed)
+            yield _beside(f"byte {offset} of {path.name}", file, _flip(data, offset, offset % 8))
         for size in (1, len(data) // 2, len(data) - 1):
             yield _beside(f"{size} bytes of {path.name}", file, data[:size])
 
 
 def _under_marks(ground: Ground) -> list[Case]:
-    """Lines that an earlier verification has read, changed afterwards; asked with `--incremental`."""
+    """A line changed in one byte: with the mark of an earlier verification, with an older one, and without any."""
+    older = (ground.longer / "state" / "older" / MARK).read_bytes()
     cases = []
-    for seq in range(0, len(ground.later), 5):
-        offset = sum(len(line) + 1 for line in ground.later[:seq]) + 20
-        byte = ground.later[seq][20] ^ 1
-        cases.append(Case(f"line {seq}", lambda bench, at=offset, one=byte: bench.poke(at, bytes((one,))), at=seq))  # type: ignore[misc]
+    for seq, line in enumerate(ground.later[::3]):
+        seq *= 3
+        offset = sum(len(before) + 1 for before in ground.later[:seq]) + 20
+        poke = _poker(offset, bytes((line[20] ^ 1,)))
+        for name, mark in {"marked": b"", "marked before": older, "not marked": None}.items():
+
+            def change(bench: Bench, poke: Change = poke, mark: bytes | None = mark) -> None:
+                poke(bench)
+                if mark != b"":
+                    bench.put(f"{CACHE}/{MARK}", mark)
+
+            cases.append(Case(f"line {seq}, {name}", change, at=seq))
     return cases
 
 
-# Helpers -----------------------------------------------------------------------------------------------------------------
+# Helpers ------------------------------------------------------------------------------------------------------------
 
 
 def _beside(name: str, file: str, data: bytes | None) -> Case:
@@ -220,11 +236,23 @@ def _putter(file: str, data: bytes | None) -> Change:
     return lambda bench: bench.put(file, data)
 
 
-def _flipped(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
+def _poker(offset: int, data: bytes) -> Change:
+    return lambda bench: bench.poke(offset, data)
+
+
+def _swapper(folder: str, other: Path) -> Change:
+    return lambda bench: bench.swap(folder, other)
+
+
+def _flipped(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Every bit of it, and its name."""
     for offset in range(len(data)):
         for bit in range(8):
-            changed = data[:offset] + bytes((data[offset] ^ 1 << bit,)) + data[offset + 1 :]
-            yield f"bit {bit} of byte {offset} {name}".strip(), changed
+            yield f"bit {bit} of byte {offset}", _flip(data, offset, bit)
+
+
+def _flip(data: bytes, offset: int, bit: int) -> bytes:
+    return data[:offset] + bytes((data[offset] ^ 1 << bit,)) + data[offset + 1 :]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -235,17 +263,38 @@ FILES = (
     Family("something deleted", ("23",), "state/, the ledger, segments, ledger.json; emptied, or a link", TIERS, _gone),
     Family("another ledger in its place", ("20", "21", "23"), "of another project, or begun anew", COMBINED, _replaced),
     Family("a bit of ledger.json", ("16",), "every bit", (ALONE,), _identity_bits),
-    Family("checkpoints edited", ("16", "19"), "every bit of the newest, its copy, the anchor's copy", (ALONE,), _checkpoint_edits),
-    Family("checkpoints replaced", ("19", "20", "21"), "gone, old, foreign, of a longer ledger", TIERS, _checkpoint_others),
-    Family("tiles edited", ("16",), "a bit of each fourth of a hash; gone, short, swapped", (ALONE,), _tiles, longer=True),
-    Family("working files edited", ("16", "23"), "commit, lock, quarantine: every bit, gone, noise", (ALONE,), _helpers),
+    Family(
+        "checkpoints edited",
+        ("16", "19"),
+        "every bit of the newest, its copy, the anchor's copy",
+        (ALONE,),
+        _checkpoint_edits,
+    ),
+    Family(
+        "checkpoints replaced", ("19", "20", "21"), "gone, old, foreign, of a longer ledger", TIERS, _checkpoint_others
+    ),
+    Family(
+        "tiles edited", ("16",), "a bit of each fourth of a hash; gone, short, swapped", (ALONE,), _tiles, longer=True
+    ),
+    Family(
+        "working files edited", ("16", "23"), "commit, lock, quarantine: every bit, gone, noise", (ALONE,), _helpers
+    ),
     Family(
         "commit edited, then a write",
         ("16", "23"),
         "a bit of each byte; records that claim a repair",
         (CACHED,),
         _records,
-        then=Bench.try_writing,
+        then=writing,
+    ),
+    Family(
+        "tiles edited, then a checkpoint",
+        ("16",),
+        "a byte of every other hash; gone, short, swapped",
+        (CACHED,),
+        _tiles_before_sealing,
+        longer=True,
+        then=writing,
     ),
     Family(
         "caches edited, stale or foreign",
@@ -254,7 +303,15 @@ FILES = (
         (CACHED,),
         _caches,
         longer=True,
-        then=Bench.try_reading,
+        then=reading,
+    ),
+    Family(
+        "lines changed under a mark",
+        ("16",),
+        "that `verify --incremental` has read before, or not; the mark left, or gone",
+        (CACHED,),
+        _under_marks,
+        longer=True,
+        then=resuming,
     ),
 )
-__all__ = ["FILES", "OWN", "Sequence", "json"]

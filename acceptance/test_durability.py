@@ -38,13 +38,12 @@ def test_killed_workers_that_ask_again_lose_nothing_and_repeat_nothing(world: Wo
     keys = [line["event"]["id"].partition("/")[2] for line in lines]
     expected = {f"{name}-{number}" for name in names for number in range(CALLS)}
     assert sorted(key for key in keys if key.startswith("worker-")) == sorted(expected)
-    entries = {seq: line for seq, line in enumerate(lines)}
     assert sum(kills for kills, _ in told) >= WORKERS
     for _, answers in told:
         assert set(answers) <= expected
-        for key, (seq, hash) in answers.items():
-            assert entries[seq]["event"]["id"].endswith(f"/{key}")
-            assert seq + 1 == len(lines) or entries[seq + 1]["prev"] == hash
+        for key, (seq, leaf) in answers.items():
+            assert lines[seq]["event"]["id"].endswith(f"/{key}")
+            assert seq + 1 == len(lines) or lines[seq + 1]["prev"] == leaf
     assert world.verdict() == "verified"
 
 
@@ -53,7 +52,8 @@ def _work(world: World, name: str) -> tuple[int, dict[str, tuple[int, str]]]:
 
     Whoever is killed asks again from the first call that nobody saw an answer to, with the same key.
     """
-    chance, answers, kills = random.Random(name), {}, 0
+    answers: dict[str, tuple[int, str]] = {}
+    chance, kills = random.Random(name), 0
     while len(answers) < CALLS:
         argv = [sys.executable, "-c", WORKER, str(world.root), name, str(len(answers)), str(CALLS)]
         process = subprocess.Popen(argv, env=world.process_environment(), stdout=subprocess.PIPE, text=True)
@@ -63,8 +63,8 @@ def _work(world: World, name: str) -> tuple[int, dict[str, tuple[int, str]]]:
             for line in process.stdout:
                 if not line.endswith("\n"):
                     break  # It was killed while it spoke.
-                key, seq, hash = json.loads(line)
-                answers[key] = (seq, hash)
+                key, seq, leaf = json.loads(line)
+                answers[key] = (seq, leaf)
                 lives -= 1
                 if not lives:
                     process.kill()

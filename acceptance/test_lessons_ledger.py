@@ -178,7 +178,7 @@ class TestLedger:
         assert worked.verdict() == "verified"
 
     def test_a_line_that_was_torn_in_the_middle_is_refused_with_its_position(self, worked: World) -> None:
-        """Torn last line → the next start appends onto it. Behind such a line nothing can have been written honestly."""
+        """Torn last line → the next start appends onto it. Behind such a line nothing was ever written honestly."""
         worked.forget_caches()
         [segment] = worked.segments()
         lines = segment.read_bytes().splitlines(keepends=True)

@@ -76,6 +76,8 @@ _ADAPTERS = {
     "report": "enforcer.telemetry.report",
 }
 
+SUCCESSOR = "ledger.next"  # Below `state`: a new ledger, until it takes the place of the one before it.
+
 # What `store` in the settings names; files are the default.
 STORES = {"": FileLedger, "files": FileLedger}
 
@@ -410,11 +412,14 @@ class Enforcer:
         try:
             identity = parse_identity(read_file(self.disk, path), path)
         except FileNotFoundError:
-            raise no_ledger(path, known) from None
+            raise unfinished(self.project.state, known, self.disk) or no_ledger(path, known) from None
         except OSError as error:
             message = f"The ledger cannot be read: {error.strerror}."
             raise UnavailableError("ledger_unreadable", message, where=path, fix="Make it readable.") from error
         if known is not None and known != identity.id:
+            change = unfinished(self.project.state, known, self.disk)
+            if change is not None:
+                raise change
             message = f"Another ledger stands here than the one that was seen before ({known})."
             fix = "Restore the former one from a copy. If the change is meant: enforcer init --accept-ledger"
             raise DamagedError("ledger_replaced", message, where=path, fix=fix)
@@ -509,6 +514,20 @@ def no_ledger(path: str, known: str | None) -> UnavailableError | RequestError:
         return UnavailableError("ledger_missing", message, where=path, fix=fix)
     message = "This project has settings and no ledger yet."
     return RequestError("not_initialized", message, where=path, fix="enforcer init")
+
+
+def unfinished(state: str, known: str | None, disk: Disk) -> UnavailableError | None:
+    """The answer where a change to another ledger was interrupted: that ledger is known and not yet in its place."""
+    path = f"{state}/{SUCCESSOR}/ledger.json"
+    try:
+        identity = parse_identity(read_file(disk, path), path)
+    except (OSError, DamagedError):
+        return None
+    if identity.id != known:
+        return None  # What an attempt has left that came to nothing, or what somebody else has put there.
+    message = "A change to a new ledger was interrupted here."
+    fix = 'Finish it, as the one who began it: enforcer key compromised --reason "..."'
+    return UnavailableError("change_unfinished", message, where=path, fix=fix)
 
 
 def _shown(root: str, path: str) -> str:

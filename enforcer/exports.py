@@ -1,6 +1,8 @@
 """What leaves the ledger in forms that others read: proofs, receipts, statements, layouts, events, a static log.
 
-Every one of these is made of entries that a checkpoint covers, which is made first where this user has the key. The
+A proof or a receipt is made of entries that a checkpoint covers, which is made first where this user has the key. What
+is signed here (statements, layouts) is signed only once the ledger was proven to extend what the key has signed before,
+and each line to stand in that tree: nobody gets a signature for a history that he put in the place of another one. The
 forms themselves are worked out in `ledger` and `attestation`; here they are given a task and a place.
 """
 
@@ -10,61 +12,64 @@ import os
 
 from enforcer.attestation.cloudevents import export_cloudevents
 from enforcer.attestation.layout import export_layout
+from enforcer.attestation.page import Cover, export_page
+from enforcer.attestation.signatures import verify_ed25519
 from enforcer.attestation.statements import export_statements
 from enforcer.attestation.walk import walk_of
 from enforcer.errors import DamagedError, RequestError, UnavailableError
+from enforcer.keyring import keys_in_force, rotation_leaves
 from enforcer.ledger.entry import parse_leaf
-from enforcer.ledger.merkle import prove_inclusion
+from enforcer.ledger.merkle import ProofFault, check_inclusion, leaf_hash, prove_inclusion, root_of
+from enforcer.ledger.note import NoteFault, format_vkey, parse_note, verified_by
 from enforcer.ledger.proof import InclusionProof, format_proof
 from enforcer.ledger.receipt import build_receipt
+from enforcer.ledger.seal import read_sealed
+from enforcer.ledger.tree import TileTree
 from enforcer.ports import write_durably
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from enforcer.attestation.walk import Walk
     from enforcer.enforcer import Enforcer
+    from enforcer.ledger.merkle import Node
     from enforcer.ledger.seal import Sealed
 
-RECEIPT, STATEMENTS, LAYOUT, CLOUDEVENTS = "receipt", "statements", "layout", "cloudevents"
-FORMATS = (RECEIPT, STATEMENTS, LAYOUT, CLOUDEVENTS)
+RECEIPT, STATEMENTS, LAYOUT, CLOUDEVENTS, HTML = "receipt", "statements", "layout", "cloudevents", "html"
+FORMATS = (RECEIPT, STATEMENTS, LAYOUT, CLOUDEVENTS, HTML)
 
 
 def prove_entry(enforcer: Enforcer, seq: int) -> bytes:
     """The `.tlog-proof` of an entry, which carries the line itself, so that the file can be checked alone.
 
-    Raises `RequestError` `unknown_entry`, `UnavailableError` `unsealed` where no checkpoint covers it.
+    Raises `RequestError` `unknown_entry`; `UnavailableError` `unsealed` where no checkpoint covers it; `DamagedError`
+    `checkpoint_contradicted` where the newest one is not of the lines that are here.
     """
     enforcer.ledger.catch_up()
     enforcer.ledger.entry(seq)
     sealed = _covering(enforcer, seq + 1)
     line = next(iter(enforcer.ledger.leaves(seq)))
-    hashes = prove_inclusion(seq, sealed.size, enforcer.sealer.tree.node(sealed.size))
+    hashes = prove_inclusion(seq, sealed.size, _node(enforcer, sealed, {seq: line}))
     return format_proof(InclusionProof(index=seq, hashes=tuple(hashes), checkpoint=sealed.note, extra=line))
 
 
 def export_task(enforcer: Enforcer, task: str, form: str, *, embed: bool = False) -> dict[str, bytes]:
     """File names and contents of a task in one of `FORMATS`. `embed`: a receipt takes the evidence's bytes along.
 
-    Raises `RequestError` `unknown_task`; `UnavailableError` where nothing signs for the ledger.
+    Raises `RequestError` `unknown_task`; `UnavailableError` `unsealed` where nothing signs for what a receipt shows,
+    `key_missing`, … where statements or a layout cannot be signed; `DamagedError` as `prove_entry` does.
     """
     leaves = list(task_leaves(enforcer, task))
     if form == CLOUDEVENTS:
         return {f"{task}.cloudevents.jsonl": export_cloudevents(leaves)}
     if form == RECEIPT:
-        sealed = _covering(enforcer, parse_leaf(leaves[-1]).seq + 1)
-        node = enforcer.sealer.tree.node(sealed.size)
-        data = build_receipt(
-            leaves,
-            checkpoint=sealed.note,
-            node=node,
-            get=enforcer.objects.get,
-            key=enforcer.identity.key,
-            embed=embed,
-        )
-        return {f"{task}.receipt.json": data}
-    walk, key = _walk(enforcer, leaves), enforcer.signer().key
+        return {f"{task}.receipt.json": _receipt(enforcer, leaves, embed)}
+    if form == HTML:
+        return {f"{task}.html": _page(enforcer, leaves)}
+    key = enforcer.signer().key
+    sealed = enforcer.sealer.seal()
+    _node(enforcer, sealed, {parse_leaf(leaf).seq: leaf for leaf in leaves})
+    walk = walk_of(map(parse_leaf, leaves), enforcer.process)
     if form == LAYOUT:
         return export_layout(walk, sign=key.sign, public=key.public)
     data = export_statements(walk, get=enforcer.objects.get, sign=key.sign, public=key.public)
@@ -72,29 +77,41 @@ def export_task(enforcer: Enforcer, task: str, form: str, *, embed: bool = False
 
 
 def export_site(enforcer: Enforcer, folder: str) -> Sealed:
-    """The whole ledger as a static C2SP tlog-tiles site in a folder of its own."""
+    """The whole ledger as a static C2SP tlog-tiles site in a folder of its own.
+
+    Raises `UnavailableError` `unsealed`, `export_unwritable`; `DamagedError` `checkpoint_contradicted`.
+    """
+    enforcer.ledger.catch_up()
     sealed = _covering(enforcer, 1)
     try:
         os.makedirs(folder, exist_ok=True)
-        enforcer.sealer.tree.write_site(os.path.abspath(folder), sealed.size, sealed.note)
-    except OSError as error:
+        _tiles(enforcer).write_site(os.path.abspath(folder), sealed.size, sealed.note)
+    except (OSError, ValueError) as error:
         raise _unwritable(folder, error) from error
     return sealed
 
 
 def write_files(enforcer: Enforcer, folder: str, files: dict[str, bytes]) -> list[str]:
-    """Put exported files in place below a folder; their paths."""
+    """Put exported files in place in a folder, which is made where there is none; their paths.
+
+    Raises `UnavailableError` `export_unwritable`; `DamagedError` `export_unsafe` for a name that is none of a file in
+    that folder: names come from the ledger.
+    """
+    for name in files:
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            message = f"The ledger gives {name[:80]!a} as a name, and no file is called so."
+            raise DamagedError("export_unsafe", message, fix="Nothing was written. Look at it with: enforcer verify")
     try:
         os.makedirs(folder, exist_ok=True)
         for name, data in files.items():
             write_durably(enforcer.disk, os.path.join(os.path.abspath(folder), name), data, entropy=enforcer.entropy)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unwritable(folder, error) from error
     return [os.path.join(folder, name) for name in files]
 
 
 def task_leaves(enforcer: Enforcer, task: str) -> Iterator[bytes]:
-    """The lines of a task, in order. Raises `RequestError` `unknown_task`."""
+    """The lines of a task, in order. Raises `RequestError` `unknown_task`, `DamagedError` `walk_broken`."""
     enforcer.ledger.catch_up()
     state = enforcer.ledger.task(task)
     if state is None:
@@ -107,28 +124,123 @@ def task_leaves(enforcer: Enforcer, task: str) -> Iterator[bytes]:
             left -= 1
             if not left:
                 return
+    message = f"{left} entries of the task are not on the ledger any more."
+    raise DamagedError("walk_broken", message, where=task, fix="enforcer verify")
 
 
-def _walk(enforcer: Enforcer, leaves: list[bytes]) -> Walk:
-    return walk_of(map(parse_leaf, leaves), enforcer.process)
+def _receipt(enforcer: Enforcer, leaves: list[bytes], embed: bool) -> bytes:
+    sealed = _covering(enforcer, parse_leaf(leaves[-1]).seq + 1)
+    rotations = list(rotation_leaves(enforcer.ledger, sealed.size))
+    shown = {parse_leaf(leaf).seq: leaf for leaf in (*leaves, *rotations)}
+    return build_receipt(
+        leaves,
+        checkpoint=sealed.note,
+        node=_node(enforcer, sealed, shown),
+        get=enforcer.objects.get,
+        key=enforcer.identity.key,
+        rotations=rotations,
+        embed=embed,
+    )
+
+
+def _page(enforcer: Enforcer, leaves: list[bytes]) -> bytes:
+    entries = [parse_leaf(leaf) for leaf in leaves]
+    walk = walk_of(entries, enforcer.process)
+    try:
+        sealed = _covering(enforcer, entries[-1].seq + 1)
+    except UnavailableError as error:
+        if error.code != "unsealed":
+            raise
+        return export_page(walk, entries, None)  # Which says that nobody has signed for them.
+    _node(enforcer, sealed, {entry.seq: leaf for entry, leaf in zip(entries, leaves, strict=True)})
+    able = [key for key, above, cap in keys_in_force(enforcer) if above < sealed.size <= (cap or sealed.size)]
+    try:
+        signers = verified_by(parse_note(sealed.note), able, verify_ed25519)
+    except NoteFault as fault:
+        raise _contradicted(enforcer) from fault
+    return export_page(
+        walk,
+        entries,
+        Cover(
+            size=sealed.size,
+            root=sealed.root,
+            note=sealed.note,
+            signers=tuple(format_vkey(key.name, key.public) for key in signers),
+            anchored=_anchored(enforcer, sealed.size),
+        ),
+    )
+
+
+def _anchored(enforcer: Enforcer, size: int) -> int | None:
+    """The size of the largest copy of a head that this ledger says was kept elsewhere, up to a size."""
+    names = enforcer.disk.listing(f"{enforcer.ledger_folder}/anchors")
+    return max((int(name) for name in names if name.isascii() and name.isdigit() and int(name) <= size), default=None)
+
+
+# The tree under what is shown ----------------------------------------------------------------------------------------
 
 
 def _covering(enforcer: Enforcer, size: int) -> Sealed:
-    """The newest checkpoint, which has to be of at least `size` entries and of the lines that are here."""
-    sealed = enforcer.sealer.newest()
+    """The newest checkpoint, which has to be of at least `size` entries. Made now where this user can."""
+    try:
+        sealed = enforcer.sealer.newest()
+    except OSError:  # It was made, and nothing can be written beside the ledger.
+        sealed = read_sealed(enforcer.ledger_folder, enforcer.disk)
     if sealed is None or sealed.size < size:
         message = "No checkpoint covers what was asked for, and this user has no key to make one."
         fix = "Run it as the user who has the key, or have a checkpoint made there: enforcer checkpoint"
         raise UnavailableError("unsealed", message, where=enforcer.ledger_folder, fix=fix)
-    if sealed.size > enforcer.ledger.head.size or enforcer.sealer.root_at(sealed.size) != sealed.root:
-        enforcer.sealer.tree.drop()
-        if sealed.size > enforcer.ledger.head.size or enforcer.sealer.root_at(sealed.size) != sealed.root:
-            message = "The newest checkpoint is not of the entries that are here."
-            fix = "Look at it with: enforcer verify"
-            raise DamagedError("checkpoint_contradicted", message, where=enforcer.ledger_folder, fix=fix)
+    if sealed.size > enforcer.ledger.head.size:
+        raise _contradicted(enforcer)
     return sealed
 
 
-def _unwritable(folder: str, error: OSError) -> UnavailableError:
-    message = f"The export cannot be written: {error.strerror}."
+def _node(enforcer: Enforcer, sealed: Sealed, shown: dict[int, bytes]) -> Node:
+    """The subtrees of the checkpoint's tree, in which each of the lines that are shown is proven to stand.
+
+    Tiles are trusted by nobody: where one does not fit, the tree is made of the lines themselves.
+    """
+    node = _tiles(enforcer).node(sealed.size)
+    if _holds(node, sealed, shown):
+        return node
+    hashes = [leaf_hash(leaf) for _, leaf in zip(range(sealed.size), enforcer.ledger.leaves(), strict=False)]
+    node = _node_of(hashes)
+    if not _holds(node, sealed, shown):
+        raise _contradicted(enforcer)
+    return node
+
+
+def _node_of(hashes: list[bytes]) -> Node:
+    return lambda level, index: root_of(hashes[index << level : (index + 1) << level])
+
+
+def _holds(node: Node, sealed: Sealed, shown: dict[int, bytes]) -> bool:
+    try:
+        for seq, line in shown.items():
+            proof = prove_inclusion(seq, sealed.size, node)
+            check_inclusion(seq, sealed.size, leaf_hash(line), proof, sealed.root)
+    except ProofFault:
+        return False
+    return True
+
+
+def _tiles(enforcer: Enforcer) -> TileTree:
+    """The tree of the ledger, of which nothing is written: who exports may have no right to."""
+    return TileTree(
+        enforcer.ledger_folder,
+        disk=enforcer.disk,
+        entropy=enforcer.entropy,
+        leaves=enforcer.ledger.leaves,
+        writes=False,
+    )
+
+
+def _contradicted(enforcer: Enforcer) -> DamagedError:
+    message = "The newest checkpoint is not of the entries that are here."
+    fix = "Look at it with: enforcer verify"
+    return DamagedError("checkpoint_contradicted", message, where=enforcer.ledger_folder, fix=fix)
+
+
+def _unwritable(folder: str, error: OSError | ValueError) -> UnavailableError:
+    message = f"The export cannot be written: {getattr(error, 'strerror', None) or error}."
     return UnavailableError("export_unwritable", message, where=folder, fix="Name a folder that can be written.")

@@ -4,7 +4,8 @@ Others go on writing meanwhile, so the order is what keeps every published ledge
 objects and margins that it names, and before the checkpoint that covers it. Reading goes the other way about.
 
 1. checkpoints and anchors;
-2. the lines, as many as are on stable storage then: what a crash may still take back is not shown to others;
+2. the lines, as many as are on stable storage and, where this user has the key, under the checkpoint: neither what a
+   crash may still take back is shown to others, nor what nobody has signed;
 3. objects, margins and quarantine.
 
 What is named by its content or its size never changes and is not read again. The lines are: whether the ones that were
@@ -19,6 +20,7 @@ import stat
 from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.note import NoteFault, parse_note
+from enforcer.ledger.seal import read_sealed
 from enforcer.ledger.segments import LINES, segment_name
 from enforcer.published import IDENTITY, NEWEST, SEGMENTS, limit_of
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from enforcer.enforcer import Enforcer
     from enforcer.evidence.git.refs import Blob, Refs
+    from enforcer.ledger.seal import Sealed
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _HEADS = ("ledger/checkpoints", "ledger/anchors")
@@ -42,6 +45,7 @@ class Gathering:
         self._enforcer, self._known, self._refs, self._ref = enforcer, known, refs, ref
         self._state, self._disk = enforcer.project.state, enforcer.disk
         self._contradicted: DamagedError | None = None
+        self._covered: int | None = None
         self.entries = 0
         self.sealed: int | None = None
 
@@ -79,13 +83,7 @@ class Gathering:
 
     def _newest(self) -> bytes:
         """The newest checkpoint, unless the one that was published is of more entries."""
-        sealed = None
-        try:
-            sealed = self._enforcer.sealer.newest()
-        except DamagedError as error:
-            self._contradicted = error  # How the lines stand to the published ones says more, where they differ.
-        except OSError as error:
-            raise _unreadable(f"{self._state}/{NEWEST}", error) from error
+        sealed = self._seal()
         before = self._known.get(NEWEST)
         published = _size_of(self._refs.read(before)) if before is not None else None
         if sealed is None or sealed.size < (published or 0):
@@ -94,25 +92,44 @@ class Gathering:
         self.sealed = sealed.size
         return sealed.note
 
+    def _seal(self) -> Sealed | None:
+        """A checkpoint of everything, if this user can make one; else the one that is there."""
+        try:
+            sealed = self._enforcer.sealer.seal()
+            self._covered = sealed.size
+            return sealed
+        except DamagedError as error:
+            self._contradicted = error  # How the lines stand to the published ones says more, where they differ.
+            return None
+        except UnavailableError as error:
+            there = read_sealed(self._enforcer.ledger_folder, self._disk)
+            if error.code == "signer_busy" and there is not None:
+                self._covered = there.size  # Whoever signs now covers what comes after.
+            return there
+        except OSError as error:
+            raise _unreadable(f"{self._state}/{NEWEST}", error) from error
+
     def _lines(self) -> Iterator[tuple[str, bytes]]:
+        """Lines that are on stable storage and, where this ledger is signed here, under a checkpoint."""
         ledger = self._enforcer.ledger
         ledger.catch_up()
         ledger.sync()
-        self.entries = ledger.head.size
-        paths = {f"{SEGMENTS}{segment_name(first)}": first for first in range(0, self.entries, LINES)}
+        there = ledger.head.size
+        self.entries = there if self._covered is None else min(there, self._covered)
+        paths = {f"{SEGMENTS}{segment_name(first)}": first for first in range(0, there, LINES)}
         for path in sorted(path for path in self._known if path.startswith(SEGMENTS) and path not in paths):
             raise self._forked(f"{path} was published and is gone.")
         for path, first in paths.items():
-            data = _first_lines(self._read(path) or b"", min(LINES, self.entries - first))
+            data = _first_lines(self._read(path) or b"", min(LINES, there - first))
             if data is None:
-                raise DamagedError(
-                    "ledger_cut", "Lines that were there before are gone.", where=f"{self._state}/{path}"
-                )
+                message = "Lines that were there before are gone."
+                raise DamagedError("ledger_cut", message, where=f"{self._state}/{path}")
             before = self._known.get(path)
             if before is not None and not before.begins(data):
                 raise self._forked(f"{path} as it was published is not the beginning of what is here.")
-            if not self._is_known(path, data):
-                yield path, data
+            covered = _first_lines(data, min(LINES, max(0, self.entries - first))) or b""
+            if len(covered) > (before.size if before is not None else 0):
+                yield path, covered
         if self._contradicted is not None:
             raise self._contradicted
 
@@ -199,6 +216,8 @@ def _first_lines(data: bytes, count: int) -> bytes | None:
     if there < count:
         return None
     end = len(data)
+    if not count:
+        return b""
     for _ in range(there - count + 1):  # From behind: what came since the lines were counted is short.
         end = data.rindex(b"\n", 0, end)
     return data[: end + 1]

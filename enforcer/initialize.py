@@ -6,11 +6,12 @@ is, so an interrupted start is finished by starting again.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from enforcer import __version__
 from enforcer.attestation.keys import create_keys
-from enforcer.enforcer import Enforcer, check_state, emptied, login_name, no_ledger
+from enforcer.enforcer import Enforcer, check_state, emptied, login_name, no_ledger, unfinished
 from enforcer.errors import UnavailableError
 from enforcer.ledger import files
 from enforcer.ledger.entry import format_event
@@ -18,6 +19,7 @@ from enforcer.ledger.store import Identity, parse_identity
 from enforcer.policies import load
 from enforcer.ports import SystemClock, SystemDisk, SystemEntropy, read_file, write_durably
 from enforcer.project import check_not_nested, place, user_folder
+from enforcer.settings import load as load_settings
 from enforcer.settings_file import parse
 from enforcer.userstate import UserState
 from enforcer.workflow.events import LedgerCreated
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from enforcer.ledger.store import Store
     from enforcer.ports import Disk, Entropy
     from enforcer.project import Project
+    from enforcer.settings import Settings
     from enforcer.workflow.events import Predecessor
 
 BEGIN, END = "<!-- enforcer: begin -->", "<!-- enforcer: end -->"
@@ -65,6 +68,9 @@ with something else is denied. Never edit below `state/` outside the evidence fo
 {end}
 """
 
+# A disk that is full or fails now need not be so tomorrow, and a ledger that is begun without a key has none for good.
+_PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+
 IGNORE = "# Nothing in here is for version control.\n*\n"
 
 
@@ -97,10 +103,11 @@ def initialize(
     environ = os.environ if environ is None else environ
     disk, entropy = disk or SystemDisk(), entropy or SystemEntropy()
     project = place(root)
-    check_not_nested(project.root, lambda path: parse(read_file(disk, path), path).projects)
+    check_not_nested(project.root, lambda path: _settings(path, disk).projects)
     load(_process_of(project, process, disk), root=project.root)
     start = _Start(project, user_folder(environ), disk, entropy)
     try:
+        start.refuse_unfinished()
         if not new_ledger:
             start.refuse_vanished()
         start.write_settings(process)
@@ -124,7 +131,11 @@ def _process_of(project: Project, process: str, disk: Disk) -> str:
     """The process that will be in force: settings that stand already are not overruled."""
     if not disk.exists(project.settings_path):
         return process
-    return parse(read_file(disk, project.settings_path), project.settings_path).process
+    return _settings(project.settings_path, disk).process
+
+
+def _settings(path: str, disk: Disk) -> Settings:
+    return load_settings(path, disk=disk, cached=lambda digest: None, parse=parse)[0]
 
 
 class _Start:
@@ -136,6 +147,12 @@ class _Start:
         self._ledger = f"{project.state}/ledger"
         self._identity = f"{self._ledger}/ledger.json"
         self.created: list[str] = []
+
+    def refuse_unfinished(self) -> None:
+        """A change to another ledger is finished, and nothing else begun meanwhile. Raises `change_unfinished`."""
+        change = unfinished(self._project.state, self._user.ledger_of(self._project.state), self._disk)
+        if change is not None:
+            raise change
 
     def refuse_vanished(self) -> None:
         """A ledger that was seen here and is gone is never replaced in silence. Raises `ledger_missing`."""
@@ -219,12 +236,17 @@ class _Start:
 
 
 def new_identity(user_folder: str, *, disk: Disk, entropy: Entropy) -> Identity:
-    """A ledger's name, and its keys where the user has a folder for them."""
+    """A ledger's name, and its keys where the user has a folder for them.
+
+    Raises `UnavailableError` `user_state_unwritable` where the disk is full or fails.
+    """
     ledger = entropy.token(16).hex()
     origin = f"enforcer/{ledger}"
     try:
         vkey: str | None = create_keys(user_folder, ledger, origin, entropy, disk)
-    except UnavailableError:
+    except UnavailableError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _PASSING:
+            raise
         vkey = None  # A ledger without a key works, unsealed; `status` and `verify` say so.
     return Identity(ledger, vkey, origin)
 

@@ -1,13 +1,14 @@
 """The newest checkpoint that a verification has found to hold, kept as the anchor of the next one.
 
 A file that is called `checkpoint` need not be the newest, nor signed by anybody who is known: whoever publishes a
-ledger could put an older one there, have it kept, and cut the ledger back to it the next time. So what is kept is a note
-whose signature was checked, of the largest size that was vouched for, and it never gives way to a smaller one.
+ledger could put an older one there, have it kept, and cut the ledger back to it the next time. So what is kept is a
+note whose signature was checked, of the largest size that was vouched for, and it never gives way to a smaller one.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from enforcer.errors import DamagedError, UnavailableError
 from enforcer.ledger.checkpoint import parse_checkpoint
@@ -40,19 +41,14 @@ class Checked:
 
     def vouched(self, note: Note) -> bool:
         """Whether a signature of the note was checked and held."""
-        return any(
-            pair in self._held
-            for signature in note.signatures
-            for algorithm in (ED25519, COSIGNATURE)
-            for pair in _signed(note, signature, algorithm)
-        )
+        return any(self._holds(note.text, signature) for signature in note.signatures)
 
-
-def _signed(note: Note, signature: Signature, algorithm: int) -> Iterator[tuple[bytes, bytes]]:
-    try:
-        yield signed_message(note.text, VerifierKey(signature.name, b"", algorithm), signature.value)
-    except NoteFault:
-        return
+    def _holds(self, text: bytes, signature: Signature) -> bool:
+        for algorithm in (ED25519, COSIGNATURE):
+            with suppress(NoteFault):
+                if signed_message(text, VerifierKey(signature.name, b"", algorithm), signature.value) in self._held:
+                    return True
+        return False
 
 
 def keep(path: str, ledger: str, size: int, checked: Checked, *, disk: Disk, entropy: Entropy) -> None:
@@ -61,8 +57,8 @@ def keep(path: str, ledger: str, size: int, checked: Checked, *, disk: Disk, ent
     Raises `DamagedError` `anchor_conflict` where what stands there is no checkpoint that was held against this ledger,
     and `UnavailableError` `anchor_unwritable`.
     """
-    path = os.path.realpath(path)
     try:
+        path = os.path.realpath(path)
         before = _read(disk, path) if os.path.lexists(path) else b""
         if before:
             stands = _head(before, checked)

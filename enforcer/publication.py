@@ -82,9 +82,9 @@ def anchor_to_file(enforcer: Enforcer, path: str) -> Sealed:
     Raises `DamagedError` `anchor_conflict` where what stands there is not of an earlier part of this history, and
     `UnavailableError` `anchor_unwritable` or what the signer raises.
     """
-    # Through a link, to the place that was meant: a file in the link's stead would be an anchor somewhere else.
-    path = os.path.realpath(path)
     try:
+        # Through a link, to the place that was meant: a file in the link's stead would be an anchor somewhere else.
+        path = os.path.realpath(path)
         with _turn(enforcer):
             sealed = enforcer.sealer.seal()
             if os.path.lexists(path):
@@ -167,12 +167,6 @@ def _keep(enforcer: Enforcer, sealed: Sealed) -> None:
 # Anchors are read ----------------------------------------------------------------------------------------------------
 
 
-def load_anchor(source: str, *, project: str, state: str, user: str, ledger: str) -> Anchor:
-    """The largest of the anchors at a place that was named, see `load_anchors`."""
-    anchors = load_anchors(source, project=project, state=state, user=user, ledger=ledger)
-    return max(anchors, key=lambda anchor: _size_of(anchor.note))
-
-
 def load_anchors(source: str, *, project: str, state: str, user: str, ledger: str) -> tuple[Anchor, ...]:
     """The anchors at a place that was named: a file, `git:refs/…` of this clone, or `git:<remote, URL or path>`.
 
@@ -226,13 +220,6 @@ def _read_note(path: str) -> bytes:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ValueError("it is no regular file")
         return file.read(MAX_NOTE + 1)
-
-
-def _size_of(note: bytes) -> int:
-    try:
-        return parse_checkpoint(parse_note(note).text).size
-    except NoteFault:
-        return -1
 
 
 def _within(path: str, folders: list[str]) -> bool:

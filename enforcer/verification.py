@@ -50,7 +50,7 @@ KEY_FILE_LIMIT = 1 << 16
 class Asked(Record, kw_only=True):
     """What the verifier wants to hold the ledger against.
 
-    `keys` are vkeys, or files with one a line. `anchors` are sources as `publication.load_anchor` takes them. `ref`
+    `keys` are vkeys, or files with one a line. `anchors` are sources as `publication.load_anchors` takes them. `ref`
     names a published ledger to verify in place of the one in `state/`, `base` one that it has to extend. `keep` is a
     file that an earlier verification has left: it is held against the ledger like an anchor, and then replaced by
     the newest checkpoint if everything holds. `cores` 0: as many as there are.
@@ -61,6 +61,7 @@ class Asked(Record, kw_only=True):
     anchors: tuple[str, ...] = ()
     require_anchor: bool = False
     max_unanchored: int | None = None
+    require_sealed: bool = False
     ref: str = ""
     base: str = ""
     keep: str = ""
@@ -95,7 +96,7 @@ def verify_project(
     check_state(project.state)
     if asked.ref and asked.incremental:
         message = "A published ledger is always read from its first byte on."
-        raise RequestError("bad_request", message, fix="Leave --incremental out, or --ref.")
+        raise RequestError("usage", message, fix="Leave --incremental out, or --ref.")
     asker = _Verification(project, user, asked, disk, entropy, progress)
     if not asked.ref:
         return asker.report(project.state)
@@ -139,6 +140,8 @@ class _Verification:
             cores=self._asked.cores or _cores(),
         )
         report = self._against_base(report, base)
+        if self._asked.require_sealed:
+            report = _all_sealed(report)
         if self._asked.keep and report.verdict == VERIFIED:
             report = self._keep(report, state)
         if (
@@ -265,6 +268,17 @@ def _found(report: Report, verdict: str, code: str, message: str) -> Report:
     return report.replace(verdict=worse, findings=(Finding(None, code, message), *report.findings))
 
 
+def _all_sealed(report: Report) -> Report:
+    """The report, of a ledger whose every entry has to be vouched for by a checkpoint."""
+    after = report.entries - (report.sealed_to or 0)
+    if report.entries and not after:
+        return report
+    message = (
+        f"{after} entries follow the last checkpoint that is vouched for: whoever can write could have added them."
+    )
+    return _found(report, UNVERIFIABLE, "unsealed", message)
+
+
 def _count_lines(folder: str, disk: Disk) -> int:
     """How many lines the segments in a folder have, if all but the last one are complete."""
     names = [name for name in disk.listing(folder) if name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit()]
@@ -279,7 +293,10 @@ def _cores() -> int:
 
 
 def read_keys(text: str, algorithms: Collection[int] = (ED25519,)) -> tuple[VerifierKey, ...]:
-    """The verifier keys of a vkey, or of a file that holds one a line. Raises `RequestError` `bad_vkey`."""
+    """The verifier keys of a vkey, or of a file with one a line. Words may follow a key, as `key show` prints them.
+
+    Raises `RequestError` `bad_vkey`.
+    """
     if text.count("+") >= 2 and not os.path.lexists(text):
         return (parse_vkey(text, algorithms),)
     try:
@@ -288,7 +305,8 @@ def read_keys(text: str, algorithms: Collection[int] = (ED25519,)) -> tuple[Veri
         message = f"This is no verifier key, and no file that holds one: {getattr(error, 'strerror', None) or error}."
         fix = "Give the whole line that `enforcer key show` printed, or a file with such lines."
         raise RequestError("bad_vkey", message, where=text[:200], fix=fix) from error
-    keys = tuple(parse_vkey(line.strip(), algorithms) for line in lines if line.strip() and not line.startswith("#"))
+    words = [line.split(maxsplit=1)[0] for line in lines if line.strip() and not line.startswith("#")]
+    keys = tuple(parse_vkey(word, algorithms) for word in words)
     if not keys:
         raise RequestError("bad_vkey", "The file holds no verifier key.", where=text, fix="One a line.")
     return keys

@@ -7,6 +7,7 @@ module: it is the home of `cryptography`, whose import alone costs more than a w
 
 from __future__ import annotations
 
+import errno
 import os
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -58,7 +59,8 @@ def create_keys(folder: str, ledger_id: str, origin: str, entropy: Entropy, disk
         make_private_folder(disk, folder)
         _put_in_place(target, secrets, entropy, disk)
     except OSError as error:
-        _refuse_existing(disk, target)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            _refuse_existing(disk, target)
         raise unwritable(folder, error) from error
     return vkey
 

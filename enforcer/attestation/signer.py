@@ -9,7 +9,7 @@ reach to the user's folder gets no signature for it, and a signer that was asked
                               signer.lock             one signer at a time; compare-and-set on `head` and on the keys
                               rotations.json          the changes of keys: those that are done, and one that is promised
                               next-key.pem            the new key of a change that is not done
-                              retiring-<seq>.pem      the old key of the change in entry <seq>, until trees outgrow its cap
+                              retiring-<seq>.pem      the old key of the change in entry <seq>, up to its cap
                               compromised-<name>      what was given up; nothing reads it
 
 A change of keys is promised here before its entry is written, so whoever signs next can tell from the ledger what a

@@ -16,7 +16,7 @@ from __future__ import annotations
 from _thread import RLock
 from contextlib import contextmanager, suppress
 
-from enforcer.errors import EnforcerError, InternalError, RequestError, UnavailableError
+from enforcer.errors import DamagedError, EnforcerError, InternalError, RequestError, UnavailableError
 from enforcer.ledger.commit import Commit
 from enforcer.ledger.entry import MAX_LEAF, BadLine, leaf_hash, parse_leaf
 from enforcer.ledger.fold import Fold, Head, no_judge
@@ -96,6 +96,7 @@ class FileLedger:
         self._mutex = RLock()  # `flock` binds a descriptor, not a thread: threads of one process need this besides.
         self._held = False
         self._stuck = ""
+        self._place = (0, 0)  # Of the lock under which this ledger was last known to stand in the folder.
         self._past = Past(self._snapshots(cache_key), self._replay, every=SNAPSHOT_EVERY)
         header = self._past.header
         head = Head(header.size, header.hash, header.ts) if header else Head(0, self.identity.genesis, 0)
@@ -175,6 +176,7 @@ class FileLedger:
         with self._mutex:
             self._lock.acquire()
             try:
+                self._check_place()
                 self._stuck = ""
                 self._held = True
                 self._recovery.make_whole()
@@ -266,6 +268,15 @@ class FileLedger:
             raise UnavailableError("ledger_missing", message, where=path, fix=fix) from error
         except OSError as error:
             raise self._unavailable("ledger_unreadable", str(error.strerror)) from error
+
+    def _check_place(self) -> None:
+        """Under the lock: another ledger may have been put in the place of this one, with a lock of its own."""
+        if self._lock.place == self._place:
+            return
+        if self._identity() != self.identity:
+            message = f"Another ledger has taken the place of {self.identity.id} while it was in use."
+            raise DamagedError("ledger_replaced", message, where=self._folder, fix="Begin again: enforcer status")
+        self._place = self._lock.place
 
     def _snapshots(self, key: bytes | None) -> Snapshots | None:
         if key is None:

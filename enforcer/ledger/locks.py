@@ -20,12 +20,15 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class FileLock:
-    """An exclusive lock between processes; threads of one process need another one besides. `fd` is its open file."""
+    """An exclusive lock between processes; threads of one process need another one besides.
+
+    `fd` is its open file, and `place` the device and inode of that.
+    """
 
     def __init__(self, path: str, *, disk: Disk) -> None:
         self.path, self._disk = path, disk
         self.fd = -1
-        self._place = (0, 0)
+        self.place = (0, 0)
 
     def acquire(self) -> None:
         """Wait for the lock. Raises `UnavailableError`: `ledger_not_writable` or `ledger_not_lockable`."""
@@ -42,17 +45,17 @@ class FileLock:
         raise self._unlockable("it is replaced again and again")
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody has it; else wait until nobody has it any more, and leave it. Raises as `acquire`."""
-        self.open()
+        """Take the lock if nobody has it; else wait until nobody has it any more, and leave it. Raises as `acquire`.
+
+        It does not ask whether the name still leads to this file: a second holder may be there.
+        """
+        fd = self.open()
         try:
-            if not self._disk.try_lock(self.fd):
-                self._disk.await_unlock(self.fd)
-                return False
+            if self._disk.try_lock(fd):
+                return True
+            self._disk.await_unlock(fd)
         except OSError as error:
             raise self._unlockable(error.strerror) from error
-        if self._stands():
-            return True
-        self.close()
         return False
 
     def release(self) -> None:
@@ -62,13 +65,19 @@ class FileLock:
         except OSError:
             self.close()
 
+    def renew(self) -> None:
+        """Open the file that stands under the name now, where that is another one. A lock on the old one is lost."""
+        if self.fd >= 0 and not self._stands():
+            self.close()
+        self.open()
+
     def open(self) -> int:
         """The file, opened without being locked; made where there is none."""
         if self.fd < 0:
             try:
                 fd = self._disk.open(self.path, _FLAGS)
                 try:
-                    self._place = self._disk.identify(fd)
+                    self.place = self._disk.identify(fd)
                 except OSError:
                     self._disk.close(fd)
                     raise
@@ -87,7 +96,7 @@ class FileLock:
 
     def _stands(self) -> bool:
         try:
-            return self._disk.look(self.path)[:2] == self._place
+            return self._disk.look(self.path)[:2] == self.place
         except FileNotFoundError:
             return False
         except OSError as error:

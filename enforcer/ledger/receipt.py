@@ -9,7 +9,9 @@ A receipt is RFC 8785 canonical JSON and one newline:
     key         the vkey that the ledger names as its own, or null; it finds a key and vouches for nothing
     lines       the task's ledger lines, each the leaf as text, from its opening on
     objects     digest → base64 of the bytes: the processes that were in force, and the evidence where it was asked for
-    proofs      for each line the positions in `hashes` of its inclusion proof (RFC 9162 section 2.1.3), nearest first
+    proofs      for each of `lines`, then for each of `rotations`, the positions in `hashes` of its inclusion proof
+                (RFC 9162 section 2.1.3), nearest first
+    rotations   the ledger's `key.rotated` lines in the tree, in order: they lead from `key` to the keys that signed it
     task        the task's name
 
 Each line keeps a proof of its own, in the standard form, so that nothing but RFC 9162 is needed to check one; sharing
@@ -18,10 +20,14 @@ the hashes takes away what repeating them would cost.
 What a receipt that checks out shows: the ledger's key signed a tree that holds these lines; they are all of the task's
 entries up to the last of them, without a gap; each could have been decided as it was, under the process it names.
 
+Whoever has an earlier key of the ledger follows from it to the one that signed, by the rules of the ledger's keys
+(`terms`): a rotation is an entry that both keys have signed, and the proofs show that it stands in the same tree.
+
 What it does not show: that the task has no later entry (where the last word is `completed` or `abandoned`, nothing that
 came later can have changed it); anything of other tasks; that the tree is the only one that was signed (ask for
-consistency with a checkpoint from elsewhere); that claimed evidence is true; and what evidence that is not among
-`objects` says. Expiries, the repository and every other fact from outside the ledger cannot be asked again.
+consistency with a checkpoint from elsewhere), or that no key was changed after it; that claimed evidence is true; and
+what evidence that is not among `objects` says. Expiries, the repository and every other fact from outside the ledger
+cannot be asked again.
 """
 
 from __future__ import annotations
@@ -48,11 +54,14 @@ if TYPE_CHECKING:
 FORMAT = "enforcer/receipt/v1"
 MAX_RECEIPT = 1 << 28
 
-_MEMBERS = {"checkpoint", "evidence", "format", "hashes", "key", "lines", "objects", "proofs", "task"}
+_MEMBERS = {"checkpoint", "evidence", "format", "hashes", "key", "lines", "objects", "proofs", "rotations", "task"}
 
 
 class Receipt(Record, kw_only=True):
-    """A receipt, read and in form, with nothing in it believed. `proofs` are resolved: one tuple of hashes a line."""
+    """A receipt, read and in form, with nothing in it believed.
+
+    `proofs` are resolved: one tuple of hashes for each of `lines`, and `rotation_proofs` for each of `rotations`.
+    """
 
     task: str
     lines: tuple[bytes, ...]
@@ -61,6 +70,8 @@ class Receipt(Record, kw_only=True):
     key: str | None
     evidence: tuple[Mapping[str, Any], ...]
     objects: Mapping[str, bytes]
+    rotations: tuple[bytes, ...] = ()
+    rotation_proofs: tuple[tuple[bytes, ...], ...] = ()
 
 
 class ReceiptFault(ValueError):
@@ -72,25 +83,32 @@ class ReceiptFault(ValueError):
 
 
 def build_receipt(
-    leaves: Iterable[bytes], *, checkpoint: bytes, node: Node, get: Get, key: str | None = None, embed: bool = False
+    leaves: Iterable[bytes],
+    *,
+    checkpoint: bytes,
+    node: Node,
+    get: Get,
+    key: str | None = None,
+    rotations: Iterable[bytes] = (),
+    embed: bool = False,
 ) -> bytes:
     """The receipt of one task.
 
-    `leaves` are all of its leaves, in order; `checkpoint` is a signed note that covers them, `node` gives the subtrees
-    of the tree that it signs, `get` the bytes of an object by digest, and `key` is the vkey in `ledger.json`. With
-    `embed`, the bytes of every accepted artifact go along.
+    `leaves` are all of its leaves, in order, and `rotations` those of the changes of keys in the tree. `checkpoint` is
+    a signed note that covers them, `node` gives the subtrees of the tree that it signs, `get` the bytes of an object by
+    digest, and `key` is the vkey in `ledger.json`. With `embed`, the bytes of every accepted artifact go along.
 
     Raises `RequestError` `unknown_task` without leaves and `receipt_unsealed` where the checkpoint is older than the
     last of them; `DamagedError` `receipt_unprovable` where lines, tree and checkpoint do not belong together. What
     `get` and `node` raise passes through.
     """
-    lines = list(leaves)
+    lines, changes = list(leaves), list(rotations)
     if not lines:
         message, fix = "There is no entry of such a task.", "enforcer status lists the tasks there are."
         raise RequestError("unknown_task", message, fix=fix)
     try:
         entries = [parse_leaf(line) for line in lines]
-        proofs = _prove(entries, lines, checkpoint, node)
+        proofs = _prove([*entries, *map(parse_leaf, changes)], [*lines, *changes], checkpoint, node)
     except (BadLine, NoteFault, ProofFault) as fault:
         message = f"The task's lines cannot be shown to stand in the tree of the checkpoint: {fault}."
         raise DamagedError(
@@ -107,6 +125,7 @@ def build_receipt(
         "lines": [line.decode() for line in lines],
         "objects": {digest: encode_base64(get(digest)) for digest in _embedded(entries, embed)},
         "proofs": [[position[each] for each in proof] for proof in proofs],
+        "rotations": [line.decode() for line in changes],
         "task": entries[0].task,
     }
     return canonical(members) + b"\n"
@@ -114,10 +133,9 @@ def build_receipt(
 
 def _prove(entries: list[Entry], lines: list[bytes], note: bytes, node: Node) -> list[list[bytes]]:
     checkpoint = parse_checkpoint(parse_note(note).text)
-    if entries[-1].seq >= checkpoint.size:
-        message = (
-            f"The newest checkpoint covers {checkpoint.size} entries, and the task's last one is {entries[-1].seq}."
-        )
+    last = max(entry.seq for entry in entries)
+    if last >= checkpoint.size:
+        message = f"The newest checkpoint covers {checkpoint.size} entries, and what is to be shown goes to {last}."
         raise RequestError("receipt_unsealed", message, fix="enforcer checkpoint")
     proofs = []
     for entry, line in zip(entries, lines, strict=True):
@@ -169,14 +187,18 @@ def parse_receipt(data: bytes) -> Receipt:
     if not isinstance(members["task"], str) or not (key is None or isinstance(key, str)):
         raise ReceiptFault("its task or its key is not text")
     lines = tuple(text.encode() for text in _texts(members["lines"], "lines"))
+    rotations = tuple(text.encode() for text in _texts(members["rotations"], "rotations"))
+    proofs = _proofs(members["proofs"], _hashes(members["hashes"]), len(lines) + len(rotations))
     return Receipt(
         task=members["task"],
         lines=lines,
-        proofs=_proofs(members["proofs"], _hashes(members["hashes"]), len(lines)),
+        proofs=proofs[: len(lines)],
         checkpoint=_texts([members["checkpoint"]], "checkpoint")[0].encode(),
         key=key,
         evidence=tuple(_list(members["evidence"], "evidence")),
         objects=_objects(members["objects"]),
+        rotations=rotations,
+        rotation_proofs=proofs[len(lines) :],
     )
 
 

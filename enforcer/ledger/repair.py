@@ -18,7 +18,7 @@ from hashlib import sha256
 
 from enforcer.ledger.codec import JsonFault, parse_line
 from enforcer.ledger.entry import MAX_LEAF, BadLine, leaf_hash, parse_frame
-from enforcer.ledger.segments import CHUNK, damaged, line_before
+from enforcer.ledger.segments import CHUNK, damaged, line_before, unreadable
 from enforcer.ports import write_durably
 from enforcer.workflow.record import Record
 
@@ -101,9 +101,13 @@ class Repairs:
         return name
 
     def kept(self, offset: int, digest: str = "") -> str:
-        """The name under which bytes from `offset` were kept; empty where none were."""
+        """The name under which bytes from `offset` were kept; empty where none were. Raises `UnavailableError`."""
         start = f"{offset:020}-{digest[:16]}"
-        names = [name for name in self._disk.listing(f"{self._folder}/quarantine") if name.startswith(start)]
+        folder = f"{self._folder}/quarantine"
+        try:
+            names = [name for name in self._disk.listing(folder) if name.startswith(start)]
+        except OSError as error:
+            raise unreadable(folder, error) from error
         return next((name for name in reversed(names) if len(name) == 37), "")
 
     def rewrite(self, segment: Segment, end: int) -> Segment:
@@ -167,19 +171,31 @@ class Repairs:
 
 
 def sealed_size(folder: str, origin: str, disk: Disk) -> int:
-    """How many entries the checkpoints of a ledger vouch for, by what they say; no signature is asked for."""
-    sizes = [int(name) for name in disk.listing(f"{folder}/checkpoints") if len(name) < 20 and name.isdecimal()]
+    """How many entries the checkpoints of a ledger vouch for, by what they say; no signature is asked for.
+
+    Raises `UnavailableError` where they cannot be read: what is not known to be unsealed is not cut off.
+    """
     try:
-        fd = disk.open(f"{folder}/checkpoint", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            lines = disk.read(fd, MAX_NOTE, 0).split(b"\n")
-        finally:
-            disk.close(fd)
-    except FileNotFoundError:
-        lines = []
+        names = disk.listing(f"{folder}/checkpoints")
+        lines = _newest_checkpoint(folder, disk)
+    except OSError as error:
+        raise unreadable(f"{folder}/checkpoint", error) from error
+    sizes = [int(name) for name in names if len(name) < 20 and name.isdecimal()]
     if len(lines) > 3 and lines[0] == origin.encode() and lines[1].isdigit() and len(lines[1]) < 20:
         sizes.append(int(lines[1]))
     return max(sizes, default=0)
+
+
+def _newest_checkpoint(folder: str, disk: Disk) -> list[bytes]:
+    """The lines of `checkpoint`; none where there is no such file. `OSError` passes."""
+    try:
+        fd = disk.open(f"{folder}/checkpoint", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return []
+    try:
+        return disk.read(fd, MAX_NOTE, 0).split(b"\n")
+    finally:
+        disk.close(fd)
 
 
 def _tells(rest: bytes) -> bool:

@@ -14,16 +14,14 @@ import zlib
 
 from enforcer.errors import EnforcerError
 from enforcer.ledger.chain import place_of
-from enforcer.ledger.codec import canonical, parse_line
 from enforcer.ledger.entry import MAX_LEAF, BadLine
 from enforcer.ledger.frames import read_line, read_split, split_line
 from enforcer.ledger.lines import TOO_LONG
-from enforcer.ledger.repeats import Repeats
 from enforcer.ledger.report import INTEGRITY, LEGALITY
+from enforcer.ledger.walks import ENDLESS, Step, TaskWalk
 from enforcer.workflow import events
 from enforcer.workflow.evolve import GENERATED_KEY, Place, evolve
 from enforcer.workflow.legality import adoption, legality
-from enforcer.workflow.state import OPEN, TaskState
 from enforcer.workflow.structure import outside, structure
 
 TYPE_CHECKING = False
@@ -35,82 +33,16 @@ if TYPE_CHECKING:
     from enforcer.ledger.holdings import Holdings
     from enforcer.ledger.report import Findings
     from enforcer.workflow.process import Process
+    from enforcer.workflow.state import TaskState
 
     Processes = Callable[[str], Process]
 
 # What code that expects a sound state or process raises on a forged one.
 _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
-_ENDLESS = 1 << 62
 _BATCH = 64
 
 _ATTEMPTS = frozenset((events.TaskOpened, events.PhaseAdvanced, events.PhaseBacktracked))
-
-
-class _Task:
-    """One task so far. Its lines are judged before number `judged_to` of all; `lost` says where and why that ends."""
-
-    __slots__ = ("_closed", "_state", "attempts", "count", "head", "judged_to", "keys", "lost", "processes", "unjudged")
-
-    def __init__(self) -> None:
-        self.head: str | None = None
-        self.count = 0
-        self._state: TaskState | None = None
-        self._closed = b""
-        self.judged_to = _ENDLESS
-        self.lost: tuple[int, str] | None = None
-        self.unjudged = False
-        self.processes: tuple[str, ...] = ()
-        self.keys, self.attempts = Repeats(), Repeats()
-
-    @property
-    def state(self) -> TaskState | None:
-        """None before it is opened."""
-        if self._closed:
-            return TaskState.unpack(parse_line(zlib.decompress(self._closed)))
-        return self._state
-
-    def lose(self, number: int, seq: int, why: str) -> None:
-        """From line `number` on nothing is judged: the state there would be a guess."""
-        if number < self.judged_to:
-            self.judged_to, self.lost = number, (seq, why)
-
-    def pack(self) -> dict[str, Any]:
-        state = self.state
-        return {
-            "head": self.head,
-            "count": self.count,
-            "state": state.pack() if state is not None else None,
-            "keys": self.keys.pack().hex(),
-            "attempts": self.attempts.pack().hex(),
-        }
-
-    @classmethod
-    def unpack(cls, packed: dict[str, Any]) -> _Task:
-        task = cls()
-        task.head, task.count = packed["head"], packed["count"]
-        task.keys, task.attempts = (Repeats(bytes.fromhex(packed[name])) for name in ("keys", "attempts"))
-        task.enter(TaskState.unpack(packed["state"]) if packed["state"] is not None else None)
-        return task
-
-    def enter(self, state: TaskState | None) -> None:
-        """The state from here on. Closed tasks are many and seldom looked at again, so theirs is folded up."""
-        self._state, self._closed = state, b""
-        if state is not None and state.status != OPEN:
-            self._state, self._closed = None, zlib.compress(canonical(state.pack()), 1)
-
-
-class _Step:
-    """One line of a task on its way: the `state` before it, and why it is `unfit` to be followed, if it is."""
-
-    __slots__ = ("event", "frame", "leaf_hash", "number", "state", "task", "unfit")
-
-    def __init__(self, number: int, frame: Frame, leaf_hash: str) -> None:
-        self.number, self.frame, self.leaf_hash = number, frame, leaf_hash
-        self.task: _Task | None = None
-        self.event: Any = None
-        self.state: TaskState | None = None
-        self.unfit = ""
 
 
 class Replay:
@@ -134,10 +66,10 @@ class Replay:
         self._found, self._holdings, self._load = found, holdings, processes
         self._origin = origin.encode("ascii") if origin is not None else None
         self._part, self._parts = part, parts
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, TaskWalk] = {}
         self._processes: dict[str, Process | str | None] = {}
         self.next = self._number = 0
-        self.broken_at = _ENDLESS
+        self.broken_at = ENDLESS
         self.rotations: list[tuple[int, events.KeyRotated]] = []
         self.recovered: list[tuple[int, events.LedgerRecovered]] = []
         self.created: events.LedgerCreated | None = None
@@ -152,10 +84,10 @@ class Replay:
 
     def resume(self, packed: Mapping[str, Any], next: int) -> None:
         """Go on with entry `next` from where `pack` was asked. Raises `ValueError` or `KeyError` for anything else."""
-        self._tasks = {name: _Task.unpack(task) for name, task in packed["tasks"].items()}
-        self.rotations = [(seq, events.KeyRotated.unpack(event)) for seq, event in packed["rotations"]]
-        self.created = events.LedgerCreated.unpack(packed["created"]) if packed["created"] is not None else None
-        self.next = next
+        tasks = {name: TaskWalk.unpack(task) for name, task in packed["tasks"].items()}
+        rotations = [(seq, events.KeyRotated.unpack(event)) for seq, event in packed["rotations"]]
+        created = events.LedgerCreated.unpack(packed["created"]) if packed["created"] is not None else None
+        self._tasks, self.rotations, self.created, self.next = tasks, rotations, created, next
 
     def enter(self, first: int) -> None:
         """The next lines are of a segment that begins with entry `first`."""
@@ -234,17 +166,17 @@ class Replay:
         else:
             self._found.contradiction(INTEGRITY, seq, bad.code, f"The line cannot be read: {bad}.")
 
-    def _place(self, number: int, frame: Frame, digest: bytes) -> _Step:
+    def _place(self, number: int, frame: Frame, digest: bytes) -> Step:
         """Where the line stands in the chain of its task."""
         if frame.source != self._origin and self._origin is not None:
             message = f"It is an entry of another ledger, {frame.source.decode()[:80]!a}."
             self._found.contradiction(INTEGRITY, frame.seq, "foreign", message)
-        step = _Step(number, frame, digest.hex())
+        step = Step(number, frame, digest.hex())
         if frame.task is None:
             return step
         task = self._tasks.get(frame.task)
         if task is None:
-            task = self._tasks[frame.task] = _Task()
+            task = self._tasks[frame.task] = TaskWalk()
         step.task = task
         if frame.key.startswith(GENERATED_KEY):
             task.keys.add_random(frame.key, frame.seq)
@@ -259,7 +191,7 @@ class Replay:
         task.head, task.count = step.leaf_hash, count
         return step
 
-    def _tell(self, step: _Step) -> bool:
+    def _tell(self, step: Step) -> bool:
         """What the line says, and what it names. Whether it is of a task that can be followed so far."""
         frame, task = step.frame, step.task
         try:
@@ -275,7 +207,7 @@ class Replay:
             self._illegal(0, "the ledger does not begin with its creation")
         return True
 
-    def _follow(self, step: _Step) -> bool:
+    def _follow(self, step: Step) -> bool:
         """The state before the line, and the task as it is after it. Whether there is something to judge."""
         task, frame = step.task, step.frame
         if task is None or step.number >= task.judged_to:
@@ -289,7 +221,7 @@ class Replay:
             task.lose(step.number + 1, frame.seq, "one of its events does not fit")
         return True
 
-    def _judge(self, step: _Step) -> None:
+    def _judge(self, step: Step) -> None:
         """Whether the line could have been decided in the state before it."""
         task, frame, state, event = step.task, step.frame, step.state, step.event
         if task is None or step.number >= task.judged_to:
@@ -324,7 +256,7 @@ class Replay:
             else:
                 self.created = event
 
-    def _unread(self, bad: BadLine, step: _Step) -> None:
+    def _unread(self, bad: BadLine, step: Step) -> None:
         seq = step.frame.seq
         if bad.code == "unknown_event":
             self._found.gap(LEGALITY, seq, bad.code, f"This release does not know the event: {bad}.")
@@ -334,14 +266,14 @@ class Replay:
             step.task.lose(step.number, seq, "one of its events could not be read")
 
     def _adoption(
-        self, task: _Task, state: TaskState, frame: Frame, event: events.ProcessAdopted, process: Process | None
+        self, task: TaskWalk, state: TaskState, frame: Frame, event: events.ProcessAdopted, process: Process | None
     ) -> list[str]:
         adopted = self._process(task, event.digest, frame)
         if adopted is None or process is None:
             return []
         return list(adoption(state, event, process, adopted))
 
-    def _process_in_force(self, task: _Task, state: TaskState | None, frame: Frame, event: Any) -> Process | None:
+    def _process_in_force(self, task: TaskWalk, state: TaskState | None, frame: Frame, event: Any) -> Process | None:
         if type(event) is events.TaskOpened:
             digest = event.digest
         elif state is not None:
@@ -355,7 +287,7 @@ class Replay:
             self._found.gap(LEGALITY, frame.seq, "legality_unchecked", message)
         return process
 
-    def _process(self, task: _Task, digest: str, frame: Frame) -> Process | None:
+    def _process(self, task: TaskWalk, digest: str, frame: Frame) -> Process | None:
         """A stored process, read from its object even where the caller remembers it. Its faults are told once a task,
         so that every task that stands on it is named, whoever reads the others."""
         if digest not in task.processes:

@@ -16,6 +16,7 @@ import os
 
 from enforcer.errors import DamagedError, EnforcerError, UnavailableError
 from enforcer.ledger.checkpoint import parse_checkpoint
+from enforcer.ledger.cosignatures import cosignatures_in
 from enforcer.ledger.merkle import frontier_at, prove_consistency
 from enforcer.ledger.note import NoteFault, parse_note
 from enforcer.ledger.tree import TileTree
@@ -53,10 +54,10 @@ class Sealed(Record):
     note: bytes
 
 
-def read_sealed(folder: str, disk: Disk) -> Sealed | None:
-    """What `checkpoint` says, unverified; None where there is none, or nothing that can be read as one."""
+def read_sealed(folder: str, disk: Disk, name: str = "checkpoint") -> Sealed | None:
+    """What `checkpoint`, or another file, says, unverified; None where nothing is that can be read as one."""
     try:
-        fd = disk.open(f"{folder}/checkpoint", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = disk.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -105,23 +106,24 @@ class Sealer:
             self.seal()
         except EnforcerError as error:
             self.trouble = error
-        except OSError as error:
-            message = f"The checkpoint could not be written: {error.strerror}."
-            self.trouble = UnavailableError("checkpoint_unwritable", message, where=self._folder)
         self._moved = False
 
     def seal(self) -> Sealed:
         """A checkpoint of everything that is on the ledger now.
 
-        Raises what the signer and the store raise, and `OSError` where only the copies of the note could not be
-        written: the next call writes them.
+        Raises what the signer and the store raise, and `UnavailableError` `checkpoint_unwritable` where the tiles or
+        the copies of the note could not be written: the next call writes them.
         """
         signer = self._signer()
         self._store.catch_up()
         self._store.sync()
-        head, note = self._sign(signer)
-        sealed = Sealed(head.size, head.root, note)
-        self._publish(sealed)
+        try:
+            head, note = self._sign(signer)
+            sealed = self._publish(Sealed(head.size, head.root, note))
+        except OSError as error:
+            message = f"The checkpoint could not be written: {error.strerror}."
+            fix = "Make the ledger's folder writable; then: enforcer checkpoint"
+            raise UnavailableError("checkpoint_unwritable", message, where=self._folder, fix=fix) from error
         self._sealed, self._moved, self.trouble = sealed.size, False, None
         return sealed
 
@@ -165,15 +167,17 @@ class Sealer:
     def _ask(self, signer: Signer, size: int) -> tuple[Checkpoint, bytes]:
         return signer.sign(size, self._store.root(), lambda old: prove_consistency(old, size, self.tree.node(size)))
 
-    def _publish(self, sealed: Sealed) -> None:
+    def _publish(self, sealed: Sealed) -> Sealed:
+        """Copy the signer's note to where others look for it; what stands there then, with cosignatures of it."""
         before = read_sealed(self._folder, self._disk)
-        if before is not None and before.note == sealed.note:
-            return
+        if before is not None and _carries(before, sealed):
+            return before
         self._disk.make_folder(f"{self._folder}/checkpoints")
         self._put(f"{self._folder}/checkpoints/{sealed.size}", sealed.note)
         self._put(f"{self._folder}/checkpoint", sealed.note)
-        if before is not None and before.size < sealed.size and _block(before.size) == _block(sealed.size):
+        if before is not None and _gives_way(before, sealed):
             self._drop(f"{self._folder}/checkpoints/{before.size}")
+        return sealed
 
     def _put(self, path: str, data: bytes) -> None:
         """Put a file in place, unsynced: it is a copy of what the signer keeps."""
@@ -194,6 +198,18 @@ class Sealer:
             self._disk.unlink(path)
         except OSError:
             return
+
+
+def _carries(standing: Sealed, sealed: Sealed) -> bool:
+    """Whether a note is of the same text and has all the signatures of another, and perhaps those of witnesses."""
+    there, signed = parse_note(standing.note), parse_note(sealed.note)
+    return there.text == signed.text and set(signed.signatures) <= set(there.signatures)
+
+
+def _gives_way(before: Sealed, sealed: Sealed) -> bool:
+    """Whether the newer one is the one to keep of a block. What a witness has cosigned nobody here could make again."""
+    same_block = before.size < sealed.size and _block(before.size) == _block(sealed.size)
+    return same_block and not cosignatures_in(parse_note(before.note))
 
 
 def _block(size: int) -> int:

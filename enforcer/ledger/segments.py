@@ -82,9 +82,16 @@ class Segments:
         return f"{self._folder}/{segment_name(first)}"
 
     def check(self) -> int:
-        """The first line of the last segment. Raises `DamagedError` where one is missing in the middle."""
+        """The first line of the last segment. Raises `DamagedError` where one is missing in the middle.
+
+        Raises `UnavailableError` where there is none, or the folder cannot be read.
+        """
         last = -self.lines
-        for name in self._disk.listing(self._folder):
+        try:
+            names = self._disk.listing(self._folder)
+        except OSError as error:
+            raise unreadable(self._folder, error) from error
+        for name in names:
             if not _is_segment(name):
                 continue
             if name != segment_name(last + self.lines):

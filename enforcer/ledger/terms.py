@@ -16,11 +16,19 @@ from enforcer.workflow.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol
 
     from enforcer.ledger.note import Check, VerifierKey
     from enforcer.ledger.report import Findings
-    from enforcer.ledger.store import Identity
     from enforcer.workflow.events import KeyRotated
+
+    class Named(Protocol):
+        """What is asked of a ledger's identity."""
+
+        @property
+        def key(self) -> str | None: ...
+        @property
+        def origin(self) -> str: ...
 
 
 class Term(Record):
@@ -41,7 +49,7 @@ def rotation_statement(origin: str, event: KeyRotated) -> bytes:
 
 
 def terms_of(
-    identity: Identity | None, rotations: Iterable[tuple[int, KeyRotated]], check: Check, found: Findings
+    identity: Named | None, rotations: Iterable[tuple[int, KeyRotated]], check: Check, found: Findings
 ) -> list[Term]:
     """The terms of a ledger's keys, oldest first; none where it names no key. `rotations` come with their entries."""
     first = _first_key(identity, found)
@@ -56,7 +64,7 @@ def terms_of(
     return terms
 
 
-def _first_key(identity: Identity | None, found: Findings) -> VerifierKey | None:
+def _first_key(identity: Named | None, found: Findings) -> VerifierKey | None:
     """A ledger that names a key does not vouch for it: whoever can rewrite the one can name the other."""
     if identity is None or identity.key is None:
         return None
@@ -71,7 +79,7 @@ def _first_key(identity: Identity | None, found: Findings) -> VerifierKey | None
     return key
 
 
-def _rotation_fault(identity: Identity | None, terms: list[Term], seq: int, event: KeyRotated, check: Check) -> str:
+def _rotation_fault(identity: Named | None, terms: list[Term], seq: int, event: KeyRotated, check: Check) -> str:
     """Why a rotation does not hold; empty where it does."""
     if identity is None or not terms:
         return "the ledger has no key that could pass on to another"

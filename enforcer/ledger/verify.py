@@ -26,8 +26,9 @@ from enforcer.ledger.holdings import Holdings
 from enforcer.ledger.passes import Passes, list_segments
 from enforcer.ledger.replay import Replay
 from enforcer.ledger.report import EVIDENCE, INTEGRITY, KEY, LEGALITY, VERIFIED, Finding, Findings, Report
+from enforcer.ledger.sharing import read_raw
 from enforcer.ledger.store import parse_identity
-from enforcer.ledger.survey import Survey, read_raw
+from enforcer.ledger.survey import Survey
 from enforcer.ports import read_file
 
 TYPE_CHECKING = False
@@ -66,8 +67,8 @@ def verify(
 
     With a `cache` it begins where the last verification of this user with one ended, if that found nothing wrong, and
     says so; whoever has to be sure gives none. With two `cores` or more it shares the work of a long ledger with
-    another process, which reads `objects` from the folder of that name beside `folder`; what it finds is the same. A full
-    segment has `segment_lines` lines, a power of two.
+    another process, which reads `objects` from the folder of that name beside `folder`; what it finds is the same.
+    A full segment has `segment_lines` lines, a power of two.
 
     Whatever is found is in the report; a ledger that is not there is `unverifiable`.
     """

@@ -1,10 +1,8 @@
 """Checks a file that shows entries of a ledger by itself: a task's receipt, or a `.tlog-proof` of one entry.
 
 Nothing is needed but the file and the key of the ledger, given by other means. The answer is a report like that of
-`verify`: `tampered` where two things that were read contradict each other (a wrong key among them: the question is
-whether this key vouches for this file), `unverifiable` where something could not be judged, else `verified`.
-
-Without a key the answer is `unverifiable` at best: see `signers`.
+`verify`: `tampered` where two things that were read contradict each other, `unverifiable` where something could not be
+judged, else `verified`. Without a key, or with none that vouches, the answer is `unverifiable` at best: see `signers`.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from enforcer.ledger.codec import JsonFault, parse_line
-from enforcer.ledger.entry import BadLine, entry_of, leaf_hash, parse_frame
+from enforcer.ledger.entry import BadLine, entry_of, leaf_hash, parse_frame, parse_leaf
 from enforcer.ledger.law import Law
 from enforcer.ledger.merkle import ProofFault, check_inclusion
 from enforcer.ledger.note import NoteFault
@@ -28,7 +26,8 @@ from enforcer.ledger.report import (
     Finding,
     Findings,
 )
-from enforcer.ledger.signers import Vouched, judge_head
+from enforcer.ledger.signers import Vouched, judge_head, read_head
+from enforcer.workflow.events import KeyRotated
 from enforcer.workflow.evolve import evolve
 from enforcer.workflow.process import Process
 from enforcer.workflow.record import Record
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
     from enforcer.ledger.checkpoint import Checkpoint
     from enforcer.ledger.entry import Entry
-    from enforcer.ledger.note import Check, VerifierKey
+    from enforcer.ledger.note import Check, Note, VerifierKey
     from enforcer.ledger.receipt import Receipt
     from enforcer.workflow.state import TaskState
 
@@ -115,8 +114,9 @@ def check_receipt(data: bytes, keys: Iterable[VerifierKey], check: Check) -> Rec
         case.found.doubt(LEGALITY, EVIDENCE)
         return case.report()
     case.task = receipt.task
-    case.take_head(receipt.checkpoint, receipt.key, keys, check)
+    case.take_head(receipt.checkpoint)
     case.check_lines(receipt.lines, receipt.proofs)
+    case.judge_key(receipt.key, case.check_rotations(receipt.rotations, receipt.rotation_proofs), keys, check)
     case.check_chain()
     case.check_evidence(receipt)
     case.replay(receipt.objects)
@@ -131,7 +131,8 @@ def check_proof(data: bytes, keys: Iterable[VerifierKey], check: Check) -> Recei
     except NoteFault as fault:
         case.found.gap(INTEGRITY, None, "malformed", f"This is no proof: {fault}.")
         return case.report()
-    case.take_head(proof.checkpoint, None, keys, check)
+    case.take_head(proof.checkpoint)
+    case.judge_key(None, (), keys, check)
     if not proof.extra:
         message = "The proof does not carry the line that it is of, so there is nothing to hold against the tree."
         case.found.gap(INTEGRITY, proof.index, "line_absent", message)
@@ -147,6 +148,7 @@ class _Case:
     def __init__(self, kind: str) -> None:
         self.kind, self.found = kind, Findings()
         self.task: str | None = None
+        self.read_head: tuple[Note, Checkpoint] | None = None
         self.head: Checkpoint | None = None
         self.vouched = Vouched()
         self.frames: list[dict[str, Any]] = []
@@ -156,10 +158,43 @@ class _Case:
         self.state: TaskState | None = None
         self.artifacts = self.embedded = 0
 
-    def take_head(self, note: bytes, named: str | None, keys: Iterable[VerifierKey], check: Check) -> None:
+    def take_head(self, note: bytes) -> None:
         """The checkpoint that everything is held against."""
-        self.vouched = judge_head(note, named, tuple(keys), check, self.found)
-        self.head = self.vouched.checkpoint
+        self.read_head = read_head(note, self.found)
+        self.head = self.read_head[1] if self.read_head is not None else None
+
+    def judge_key(
+        self,
+        named: str | None,
+        rotations: Iterable[tuple[int, KeyRotated]],
+        keys: Iterable[VerifierKey],
+        check: Check,
+    ) -> None:
+        """Who vouches for it."""
+        self.vouched = judge_head(self.read_head, named, rotations, tuple(keys), check, self.found)
+
+    def check_rotations(
+        self, lines: Sequence[bytes], proofs: Sequence[tuple[bytes, ...]]
+    ) -> list[tuple[int, KeyRotated]]:
+        """The changes of keys, with the numbers of their entries: those of which it is shown where they stand.
+
+        What the lines say of keys is for `signers`. One that is no change of keys has no business here.
+        """
+        rotations: list[tuple[int, KeyRotated]] = []
+        for line, proof in zip(lines, proofs, strict=True):
+            try:
+                entry = parse_leaf(line)
+            except BadLine as bad:
+                self._unread_line(bad, None)
+                continue
+            self._check_source(entry.source, entry.seq)
+            in_order = not rotations or rotations[-1][0] < entry.seq
+            if not isinstance(entry.event, KeyRotated) or not in_order:
+                message = "A line that stands among the changes of keys is none, or not in order."
+                self.found.contradiction(INTEGRITY, entry.seq, "malformed", message)
+            elif self._check_place(entry.seq, entry.hash, proof):
+                rotations.append((entry.seq, entry.event))
+        return rotations
 
     # The lines
 
@@ -177,7 +212,7 @@ class _Case:
                 self.found.contradiction(INTEGRITY, index, "line_mismatch", message)
                 place = index
             if frame is not None:
-                self._check_origin(frame)
+                self._check_source(frame["event"]["source"], frame["seq"])
             if place is not None:
                 self._check_place(place, hashed, proof)
 
@@ -201,20 +236,22 @@ class _Case:
         else:
             self.found.contradiction(INTEGRITY, seq, bad.code, f"A line cannot be read: {bad}.")
 
-    def _check_origin(self, frame: dict[str, Any]) -> None:
-        source = frame["event"]["source"]
+    def _check_source(self, source: str, seq: int) -> None:
         if self.head is not None and source != self.head.origin:
             message = f"The line is of {source!a}, and the checkpoint of {self.head.origin!a}."
-            self.found.contradiction(INTEGRITY, frame["seq"], "origin_mismatch", message)
+            self.found.contradiction(INTEGRITY, seq, "origin_mismatch", message)
 
-    def _check_place(self, seq: int, hash: str, proof: tuple[bytes, ...]) -> None:
+    def _check_place(self, seq: int, hash: str, proof: tuple[bytes, ...]) -> bool:
+        """Whether a line is shown to stand where it says."""
         if self.head is None:
-            return
+            return False
         try:
             check_inclusion(seq, self.head.size, bytes.fromhex(hash), proof, self.head.root)
         except ProofFault as fault:
             message = f"The line is not shown to stand in the tree of the checkpoint: {fault}."
             self.found.contradiction(INTEGRITY, seq, "inclusion_unproven", message)
+            return False
+        return True
 
     # The task
 

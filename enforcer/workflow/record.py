@@ -64,6 +64,7 @@ class _RecordType(type):
         made = super().__new__(mcs, name, bases, body)
         # The slots themselves take values although `__setattr__` refuses them, and faster than by name.
         made.setters = {field: getattr(made, field).__set__ for field in fields}
+        made.places = {field: place for place, field in enumerate(fields)}
         return made
 
     fields: tuple[str, ...]
@@ -72,6 +73,7 @@ class _RecordType(type):
     written: dict[str, str]
     scalars: dict[str, type]
     setters: dict[str, Callable[[Any, Any], None]]
+    places: dict[str, int]
     values: Callable[[Any], tuple[Any, ...]]
     kinds: dict[str, tuple[frozenset[type], frozenset[type]]]
 
@@ -147,14 +149,15 @@ class Record(metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed."""
         cls = type(self)
-        if not cls.known.issuperset(changes):
-            raise TypeError(_misfit(cls, dict.fromkeys(cls.fields) | changes))
+        values, places = list(cls.values(self)), cls.places
+        try:
+            for field in changes:
+                values[places[field]] = changes[field]
+        except KeyError:
+            raise TypeError(_misfit(cls, dict.fromkeys(cls.fields) | changes)) from None
         changed = cls.__new__(cls)
-        setters = cls.setters
-        for put, value in zip(setters.values(), cls.values(self), strict=True):
+        for put, value in zip(cls.setters.values(), values, strict=True):
             put(changed, value)
-        for field, value in changes.items():
-            setters[field](changed, value)
         return changed
 
     def pack(self, *, complete: bool = False) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import pytest
 
 from enforcer.attestation.keys import create_keys
 from enforcer.attestation.signatures import verify_ed25519
-from enforcer.attestation.signer import Busy, FileSigner, Rotation, rotation_statement
+from enforcer.attestation.signer import Busy, FileSigner, Rotation, condemn
 from enforcer.errors import DamagedError, EnforcerError, UnavailableError
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.merkle import leaf_hash, prove_consistency, root_of
 from enforcer.ledger.note import parse_note, parse_vkey, verified_by
-from enforcer.workflow.events import KeyRotated
+from enforcer.workflow.events import KeyRotated, TaskAbandoned
 from tests.faults import CountingEntropy, FaultyDisk
 
 LEDGER = "0123456789abcdef" * 2
@@ -185,19 +185,27 @@ def test_a_note_is_given_away_only_once_it_is_kept(
 # Rotation ------------------------------------------------------------------------------------------------------------
 
 
-def rotation(signer: FileSigner, *, seq: int = 5, cap: int = 20) -> tuple[Rotation, KeyRotated]:
-    new = signer.prepare()
-    made = Rotation(old=signer.key.vkey, new=new.vkey, seq=seq, cap=cap)
-    signer.promise(made)
-    event = KeyRotated(actor="ada", old_signature="", new_signature="", **made.pack(complete=True))
-    return made, event
+def promised(signer: FileSigner, *, seq: int = 5, cap: int = 20) -> KeyRotated:
+    """A change of keys that is prepared; its entry, as it will stand on the ledger."""
+    with signer.changing() as new:
+        change = Rotation(old=signer.key.vkey, new=new.vkey, seq=seq, cap=cap)
+        signer.promise(change)
+    return KeyRotated(actor="ada", old_signature="", new_signature="", **change.pack(complete=True))
+
+
+def rotated(signer: FileSigner, *, seq: int = 5, cap: int = 20) -> KeyRotated:
+    event = promised(signer, seq=seq, cap=cap)
+    signer.settle(lambda _: event)
+    return event
+
+
+OTHER = TaskAbandoned(actor="ada", phase="SPEC", reason="r")
 
 
 def test_in_the_overlap_both_keys_sign_and_after_it_the_new_one_alone(made: tuple[str, FileSigner]) -> None:
     old, signer = made
     TREE.ask(signer, 5)
-    change, event = rotation(signer)
-    signer.settle(lambda seq: event if seq == 5 else None)
+    change = rotated(signer)
 
     assert signer.key.vkey == change.new != old
     assert holds(TREE.ask(signer, 6), old, change.new) == 2
@@ -207,66 +215,200 @@ def test_in_the_overlap_both_keys_sign_and_after_it_the_new_one_alone(made: tupl
     assert holds(note, old) == 0
 
 
+def test_in_overlapping_overlaps_every_key_signs_up_to_its_own_cap(made: tuple[str, FileSigner]) -> None:
+    first, signer = made
+    second = rotated(signer, seq=5, cap=20).new
+    third = rotated(signer, seq=6, cap=10).new
+    fourth = rotated(signer, seq=7, cap=30).new
+
+    def signing(size: int) -> list[bool]:
+        note = TREE.ask(signer, size)
+        return [holds(note, vkey) == 1 for vkey in (first, second, third, fourth)]
+
+    assert signing(8) == [True, True, True, True]
+    assert signing(15) == [True, False, True, True]
+    assert signing(25) == [False, False, True, True]
+    assert signing(31) == [False, False, False, True]
+
+
 def test_the_old_key_is_gone_once_it_has_nothing_left_to_sign(tmp_path: Path, made: tuple[str, FileSigner]) -> None:
     _, signer = made
-    _, event = rotation(signer)
-    signer.settle(lambda seq: event)
-    assert (tmp_path / LEDGER / "retiring-key.pem").exists()
+    rotated(signer)
+    assert (tmp_path / LEDGER / "retiring-5.pem").exists()
     TREE.ask(signer, 21)
 
-    assert not (tmp_path / LEDGER / "retiring-key.pem").exists()
+    assert not (tmp_path / LEDGER / "retiring-5.pem").exists()
 
 
-def test_a_change_that_never_came_on_the_ledger_is_forgotten(
+def test_a_change_whose_place_another_entry_took_is_forgotten(
     tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk
 ) -> None:
     old, signer = made
-    rotation(signer)
+    promised(signer)
 
     again = reopened(tmp_path, disk)
-    again.settle(lambda seq: None)
+    again.settle(lambda _: OTHER)
 
     assert again.key.vkey == old
-    assert again.pending() is None
+    again.check_belongs(old)
     assert holds(TREE.ask(again, 6), old) == 1
+
+
+def test_a_change_that_was_forgotten_leaves_the_ones_before_it(made: tuple[str, FileSigner]) -> None:
+    old, signer = made
+    before = rotated(signer)
+    promised(signer, seq=7)
+    signer.settle(lambda _: OTHER)
+
+    signer.check_belongs(old)
+    assert signer.key.vkey == before.new
+    assert holds(TREE.ask(signer, 8), old, before.new) == 2
+
+
+def test_while_no_entry_stands_in_its_place_a_change_may_still_come_and_the_old_key_signs_what_is_before(
+    tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk
+) -> None:
+    old, signer = made
+    event = promised(signer)
+
+    again = reopened(tmp_path, disk)
+    again.settle(lambda _: None)
+    assert holds(TREE.ask(again, 5), old) == 1
+    with pytest.raises(Busy):
+        TREE.ask(again, 6)
+
+    again.settle(lambda seq: event if seq == 5 else None)
+    assert again.key.vkey == event.new
 
 
 def test_a_change_that_stands_on_the_ledger_is_finished_by_whoever_signs_next(
     tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk
 ) -> None:
     _, signer = made
-    change, event = rotation(signer)
+    change = promised(signer)
 
     again = reopened(tmp_path, disk)
-    again.settle(lambda seq: event)
-    again.settle(lambda seq: event)
+    again.settle(lambda _: change)
+    again.settle(lambda _: change)
 
     assert again.key.vkey == change.new
     assert reopened(tmp_path, disk).key.vkey == change.new
 
 
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+@pytest.mark.parametrize("call", ["open", "append", "sync", "rename", "sync_folder"])
+def test_a_change_that_was_interrupted_while_it_was_finished_is_finished_by_the_next(
+    tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk, call: str, nth: int
+) -> None:
+    old, signer = made
+    change = promised(signer)
+    disk.fail(call, nth=nth)
+    try:
+        signer.settle(lambda _: change)
+    except EnforcerError:
+        pass
+
+    again = reopened(tmp_path, FaultyDisk())
+    again.settle(lambda _: change)
+
+    again.check_belongs(old)
+    assert again.key.vkey == change.new
+    assert holds(TREE.ask(again, 6), old, change.new) == 2
+
+
 def test_the_entry_of_another_change_finishes_nothing(made: tuple[str, FileSigner]) -> None:
     old, signer = made
-    _, event = rotation(signer)
-    signer.settle(lambda seq: event.replace(new=old))
+    event = promised(signer)
+    signer.settle(lambda _: event.replace(new=old))
 
     assert signer.key.vkey == old
 
 
-def test_both_keys_sign_a_statement_that_names_ledger_keys_and_numbers() -> None:
-    change = Rotation(old="o", new="n", seq=3, cap=9)
+def test_a_change_whose_new_key_is_gone_is_no_reason_to_sign_with_the_old_one(
+    tmp_path: Path, made: tuple[str, FileSigner]
+) -> None:
+    _, signer = made
+    event = promised(signer)
+    (tmp_path / LEDGER / "next-key.pem").unlink()
 
-    assert rotation_statement(ORIGIN, change) == f"enforcer/key-rotation/v1\n{ORIGIN}\no\nn\n3\n9\n".encode()
+    with pytest.raises(DamagedError) as caught:
+        signer.settle(lambda _: event)
+    assert caught.value.code == "rotation_damaged"
+    with pytest.raises(Busy):
+        TREE.ask(signer, 6)
+
+
+def test_nobody_signs_or_changes_keys_while_somebody_changes_them(
+    tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk
+) -> None:
+    other = reopened(tmp_path, disk)
+    with made[1].changing() as new:
+        made[1].promise(Rotation(old=made[1].key.vkey, new=new.vkey, seq=5, cap=20))
+        with pytest.raises(Busy):
+            other.settle(lambda _: OTHER)
+        with pytest.raises(Busy):
+            TREE.ask(other, 3)
+        with pytest.raises(Busy), other.changing():
+            raise AssertionError
+
+    assert holds(TREE.ask(other, 3), made[0]) == 1
+
+
+def test_a_change_that_may_stand_already_is_settled_before_the_next(made: tuple[str, FileSigner]) -> None:
+    promised(made[1], seq=5)
+
+    with pytest.raises(Busy):
+        promised(made[1], seq=6)
+
+
+def test_a_signer_that_was_made_before_a_change_signs_nothing_after_it(
+    tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk
+) -> None:
+    outdated = reopened(tmp_path, disk)
+    rotated(made[1])
+
+    with pytest.raises(Busy):
+        TREE.ask(outdated, 7)
+    with pytest.raises(Busy), outdated.changing():
+        raise AssertionError
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{", '{"done": 3}', '{"promised": {"old": "o"}}', "[" * 100_000])
+def test_a_note_of_changes_that_cannot_be_read_is_damage(
+    tmp_path: Path, made: tuple[str, FileSigner], damage: str
+) -> None:
+    (tmp_path / LEDGER / "rotations.json").write_text(damage)
+
+    with pytest.raises(DamagedError) as caught:
+        TREE.ask(made[1], 7)
+    assert caught.value.code == "rotation_damaged"
 
 
 def test_a_key_that_was_given_up_signs_nothing_again(
     tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk
 ) -> None:
-    made[1].condemn()
+    """Neither one that retires, nor one that was to come, nor a signer that holds the key in memory."""
+    rotated(made[1])
+    promised(made[1], seq=7)
+    condemn(str(tmp_path), LEDGER, disk)
 
-    with pytest.raises(UnavailableError) as caught:
-        reopened(tmp_path, disk)
-    assert caught.value.code == "key_missing"
+    for use in (lambda: reopened(tmp_path, disk), lambda: TREE.ask(made[1], 7)):
+        with pytest.raises(UnavailableError) as caught:
+            use()
+        assert caught.value.code == "key_missing"
+    left = {path.name for path in (tmp_path / LEDGER).glob("*.pem")}
+    assert left == {f"compromised-{name}" for name in ("signing-key.pem", "next-key.pem", "retiring-5.pem")}
+
+
+def test_a_key_is_given_up_whatever_is_wrong_with_it(tmp_path: Path, made: tuple[str, FileSigner]) -> None:
+    """A key that others could read is the very one that is given up."""
+    key = tmp_path / LEDGER / "signing-key.pem"
+    key.chmod(0o644)
+    condemn(str(tmp_path), LEDGER, FaultyDisk())
+
+    assert not key.exists()
+    condemn(str(tmp_path), LEDGER, FaultyDisk())
+    condemn(str(tmp_path / "nowhere"), LEDGER, FaultyDisk())
 
 
 def test_a_key_that_the_ledger_does_not_name_is_not_used(made: tuple[str, FileSigner]) -> None:
@@ -275,4 +417,17 @@ def test_a_key_that_the_ledger_does_not_name_is_not_used(made: tuple[str, FileSi
 
     with pytest.raises(UnavailableError) as caught:
         signer.check_belongs("enforcer/other+00000000+AAAA")
+    assert caught.value.code == "key_foreign"
+
+
+def test_a_key_that_has_handed_over_and_was_put_back_is_not_used(
+    tmp_path: Path, made: tuple[str, FileSigner], disk: FaultyDisk
+) -> None:
+    vkey, signer = made
+    old = (tmp_path / LEDGER / "signing-key.pem").read_bytes()
+    rotated(signer)
+    (tmp_path / LEDGER / "signing-key.pem").write_bytes(old)
+
+    with pytest.raises(UnavailableError) as caught:
+        reopened(tmp_path, disk).check_belongs(vkey)
     assert caught.value.code == "key_foreign"

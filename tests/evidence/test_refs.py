@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from enforcer.errors import RequestError, UnavailableError
-from enforcer.evidence.git.refs import Refs, fetched
+from enforcer.errors import DamagedError, RequestError, UnavailableError
+from enforcer.evidence.git.refs import Blob, Refs, fetched
 
 REF = "refs/enforcer/0123"
 
@@ -50,14 +50,48 @@ def test_a_commit_holds_exactly_the_files_it_was_given(refs: Refs) -> None:
     assert refs.files(commit)["c"].size == 9
 
 
-def test_files_are_stored_byte_for_byte_whatever_the_attributes_say(refs: Refs, repository: Path) -> None:
-    (repository / ".gitattributes").write_text("* text=auto eol=lf\n")
-    path = repository / "crlf"
-    path.write_bytes(b"a\r\nb\r\n")
-    (blob,) = refs.store_files([str(path)])
+def test_bytes_go_in_and_come_out_unchanged_whatever_the_settings_say(refs: Refs, repository: Path) -> None:
+    (repository / ".gitattributes").write_text("* text=auto eol=lf ident filter=spoil\n")
+    git(repository, "config", "core.autocrlf", "true")
+    git(repository, "config", "filter.spoil.clean", "tr a-z A-Z")
+    contents = [b"a\r\nb\r\n", b"", b"$Id$\n", b"data 3\nget-mark :1\ndone\n", bytes(range(256)) * 9]
+    blobs = refs.store_all(contents)
 
-    assert refs.read(blob) == b"a\r\nb\r\n"
-    assert blob.size == 6
+    assert list(refs.read_all(blobs)) == contents
+    assert [blob.size for blob in blobs] == [len(data) for data in contents]
+
+
+def test_more_bytes_than_one_process_is_given_come_back_in_their_order(
+    refs: Refs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("enforcer.evidence.git.refs.BATCH", 10)
+    contents = [b"%d" % number * number for number in range(1, 9)]
+
+    assert list(refs.read_all(refs.store_all(contents))) == contents
+
+
+def test_a_blob_knows_which_bytes_begin_with_it(refs: Refs) -> None:
+    blob = refs.store(b"one\n")
+
+    assert blob.begins(b"one\n")
+    assert blob.begins(b"one\ntwo\n")
+    assert not blob.begins(b"one")
+    assert not blob.begins(b"One\ntwo\n")
+    assert not Blob(blob.name, -1).begins(b"one\n")
+
+
+def test_a_blob_that_is_not_there_is_told(refs: Refs) -> None:
+    with pytest.raises(DamagedError) as caught:
+        refs.read(Blob("0" * 40, 3))
+    assert caught.value.code == "git_object_missing"
+
+
+def test_a_commit_holds_what_the_former_one_did_as_well(refs: Refs) -> None:
+    first = refs.advance(REF, {"a": refs.store(b"1"), "b": refs.store(b"2")}, before=None, message="m\n")
+    second = refs.advance(REF, {"b": refs.store(b"3"), "c": refs.store(b"4")}, before=first, message="m\n")
+    files = refs.files(second)
+
+    assert {path: refs.read(blob) for path, blob in files.items()} == {"a": b"1", "b": b"3", "c": b"4"}
 
 
 def test_neither_the_work_tree_nor_the_index_nor_a_branch_is_touched(refs: Refs, repository: Path) -> None:
@@ -100,19 +134,45 @@ def test_a_ref_of_another_repository_is_read_without_writing_here(refs: Refs, re
     before = git(repository, "for-each-ref")
 
     for address in (str(other), f"file://{other}"):
-        with fetched(address, REF) as (remote, found):
-            assert found == commit
+        with fetched(address, "refs/enforcer/none", REF) as (remote, commits):
+            assert commits == {REF: commit}
             assert remote.read(remote.files(commit)["checkpoint"]) == b"note"
-    with fetched(str(other), "refs/enforcer/none") as (_, found):
-        assert found is None
+    with fetched(str(other), "refs/enforcer/none") as (_, commits):
+        assert commits == {}
     assert git(repository, "for-each-ref") == before
 
 
-def test_a_remote_is_known_by_its_name(refs: Refs, repository: Path) -> None:
-    git(repository, "remote", "add", "origin", "/srv/somewhere.git")
+def test_a_ref_that_only_ends_in_the_name_is_another_one(refs: Refs, repository: Path) -> None:
+    refs.advance(f"refs/else/{REF}", {"checkpoint": refs.store(b"note")}, before=None, message="m\n")
 
-    assert refs.url_of("origin") == "/srv/somewhere.git"
-    assert refs.url_of("/elsewhere") == "/elsewhere"
+    with fetched(str(repository), REF) as (_, commits):
+        assert commits == {}
+
+
+def test_another_repository_is_reached_whatever_the_callers_git_variables_point_to(
+    refs: Refs, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    commit = refs.advance(REF, {"checkpoint": refs.store(b"note")}, before=None, message="m\n")
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+
+    with fetched(str(repository), REF) as (_, commits):
+        assert commits == {REF: commit}
+
+
+def test_a_remote_is_known_by_its_name_and_a_path_becomes_absolute(
+    refs: Refs, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "typed" / "from").mkdir(parents=True)
+    git(repository, "remote", "add", "origin", "../there")
+    git(repository, "remote", "add", "far", "https://example.invalid/r.git")
+    monkeypatch.chdir(tmp_path / "typed")
+
+    assert os.path.samefile(refs.address_of("origin"), tmp_path / "there")
+    assert os.path.samefile(refs.address_of("from"), tmp_path / "typed" / "from")
+    assert refs.address_of("far") == "https://example.invalid/r.git"
+    assert refs.address_of("user@host:r.git") == "user@host:r.git"
 
 
 @pytest.mark.parametrize("address", ["", "-u", "--upload-pack=touch planted", "a\0b"])

@@ -214,8 +214,10 @@ def test_a_first_line_that_was_torn_is_kept_and_written_again(world):
 def test_the_actor_of_a_repair_is_the_one_who_opened_the_ledger(world):
     lines = begun(world, 3)
     world.machine.write(SEGMENT, b"".join(lines)[:-5])
-    ports = {"disk": Process(world.machine), "clock": world.clock, "entropy": CountingEntropy(5), "cache_key": None}
-    ledger = FileLedger(FOLDER, **ports, actor="bob", segment_lines=64)
+    disk, entropy = Process(world.machine), CountingEntropy(5)
+    ledger = FileLedger(
+        FOLDER, disk=disk, clock=world.clock, entropy=entropy, cache_key=None, actor="bob", segment_lines=64
+    )
     with ledger.writing():
         """The repair comes first."""
     assert ledger.entry(2).event.actor == "bob"
@@ -346,8 +348,8 @@ def test_a_line_of_the_wrong_chain_is_not_taken_over(world):
     lines = begun(world, 4)
     fail(world, offset=len(b"".join(lines)))
     event = lines[3][len(b'{"event":') : lines[3].index(b',"prev"')]
-    places = {"prev": leaf_hash(lines[3][:-1]), "task_prev": leaf_hash(lines[3][:-1]), "task_seq": 3, "ts": 1 << 50}
-    good = format_leaf(event, seq=4, **places)
+    before = leaf_hash(lines[3][:-1])
+    good = format_leaf(event, prev=before, seq=4, task_prev=before, task_seq=3, ts=1 << 50)
     for bad in (good.replace(b'"seq":4', b'"seq":5'), good.replace(IDENTITY.id.encode(), b"e" * 32)):
         world.machine.write(SEGMENT, b"".join(lines) + bad + b"\n")
         assert heal(world).size == 0

@@ -1115,3 +1115,22 @@ def test_what_a_second_core_loads_is_light():
     heavy = {"dataclasses", "typing", "pathlib", "subprocess", "logging", "click", "pydantic", "jsonschema", "tomllib"}
     assert not {*heavy, "cryptography"} & set(loaded)
     assert "enforcer" in loaded
+
+
+def test_a_task_with_much_behind_it_is_followed_beyond_its_end(history):
+    """Whatever a forger piles up in one task, more than a document may have: folded up at its end, and asked again."""
+    lines = history.lines()
+    opened, abandoned = json.loads(lines[history.seq_of("task.opened")]), json.loads(lines[-1])
+    attested = json.loads(lines[history.seq_of("prompt.attested")])
+    piled = [json.loads(json.dumps(opened))]
+    for number in range(30):
+        entry = json.loads(json.dumps(attested))
+        entry["event"]["data"] |= {"actor": f"a{number}", "parts": {"header": "x" * 60_000}, "first": []}
+        piled.append(entry)
+    piled += [json.loads(json.dumps(abandoned)) for _ in range(2)]
+    for number, entry in enumerate(piled):
+        entry["event"] |= {"subject": "W", "id": f"W/.{number}"}
+        entry["ts"] = json.loads(lines[-1])["ts"]
+    report = forge_anew(history, [*lines, *map(canonical, piled)], lambda seq, entry: None)
+    assert (report.verdict, report.entries) == ("tampered", LENGTH + len(piled))
+    assert any("was abandoned before" in finding.message for finding in report.findings), report.findings

@@ -54,7 +54,7 @@ WORDS = st.one_of(st.sampled_from((*COMMANDS, *NAMES)), st.sampled_from((*OPTION
 
 # These run elsewhere or until they are interrupted.
 @given(st.lists(WORDS, max_size=7).filter(lambda words: "demo" not in words and "--follow" not in words))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_argument_vector_leads_to_a_traceback(project: Project, words: list[str]) -> None:
     project.given()
     reply = project.call(*words, stdin=b"\xff\x00")

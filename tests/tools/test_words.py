@@ -69,7 +69,7 @@ def test_an_equals_sign_elsewhere_is_part_of_a_word() -> None:
 commands = st.text(alphabet="abT -_=./'\"$;|&`\\!\n~*#é", max_size=14).map(lambda text: "printf x " + text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(command=commands)
 def test_what_was_read_is_what_a_shell_passes_on(command: str) -> None:
     words = read_words(command)

@@ -129,7 +129,7 @@ def play(scene: Scene, step: Any, after: Callable[[TaskState, Any, Command], Non
     after(before, decision, command)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS, auto=st.booleans())
 def test_tokens_only_grow_and_phases_go_one_forward_or_back(steps: list[Any], auto: bool) -> None:
     scene = staged(auto=auto)
@@ -149,7 +149,7 @@ def test_tokens_only_grow_and_phases_go_one_forward_or_back(steps: list[Any], au
         play(scene, step, check)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=STEPS)
 def test_what_counts_was_accepted_phase_by_phase_up_to_the_current_one(steps: list[Any]) -> None:
     scene = staged()
@@ -167,7 +167,7 @@ def test_what_counts_was_accepted_phase_by_phase_up_to_the_current_one(steps: li
         play(scene, step, check)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=STEPS)
 def test_a_closed_task_stays_as_it_ended(steps: list[Any]) -> None:
     scene = staged().at("MONITOR")
@@ -182,7 +182,7 @@ def test_a_closed_task_stays_as_it_ended(steps: list[Any]) -> None:
         play(scene, step, check)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=STEPS)
 def test_a_refusal_changes_nothing_but_lease_streak_and_what_was_presented(steps: list[Any]) -> None:
     scene = staged()
@@ -198,7 +198,7 @@ def test_a_refusal_changes_nothing_but_lease_streak_and_what_was_presented(steps
         play(scene, step, check)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=STEPS)
 def test_a_command_decided_twice_on_the_same_facts_is_answered_twice_the_same(steps: list[Any]) -> None:
     scene = staged()
@@ -217,7 +217,7 @@ def test_a_command_decided_twice_on_the_same_facts_is_answered_twice_the_same(st
 MOVES = (Advance("SPEC"), ClaimLease(), ReleaseLease(), RestoreEvidence("", {}, {}), Backtrack("STRATEGIZE", "Because"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS, command=st.sampled_from(MOVES))
 def test_what_is_already_so_appends_nothing(steps: list[Any], command: Command) -> None:
     """A named target, a lease that is held or free: asking for it again is harmless."""

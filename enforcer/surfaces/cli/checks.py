@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from enforcer.auditing import audit_evidence, audit_published
 from enforcer.surfaces.cli.findings import FORMATS, show_audit
 from enforcer.surfaces.cli.options import opened, reading
 
@@ -45,9 +44,14 @@ def audit(
         raise click.UsageError("--process is for --evidence: on a ledger, each task has its own process.")
     if evidence is not None and (rejudge or stored or ref is not None):
         raise click.UsageError("--rejudge, --stored and --ref are about a ledger, and --evidence has none.")
+    # What these two need besides costs more to load than a plain audit of a small ledger takes.
     if evidence is not None:
+        from enforcer.auditing import audit_evidence
+
         report = audit_evidence(evidence, process=process or "default", root=root, task=task or "")
     elif ref is not None:
+        from enforcer.auditing import audit_published
+
         report = audit_published(ref, root=root, task=task or "", rejudge=rejudge)
     else:
         with opened(root) as enforcer:

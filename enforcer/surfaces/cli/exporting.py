@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
 from enforcer.attestation.signatures import verify_ed25519
-from enforcer.errors import RequestError
-from enforcer.exports import FORMATS, RECEIPT, export_site, export_task, prove_entry, write_files
+from enforcer.exports import FORMATS, LAYOUT, RECEIPT, export_site, export_task, prove_entry, write_files
 from enforcer.ledger.receipt import MAX_RECEIPT
-from enforcer.ledger.vouching import check_file
+from enforcer.ledger.vouching import PROOF, check_file
 from enforcer.surfaces.cli.options import opened, read_bytes, reading
-from enforcer.surfaces.cli.output import line, show_json
+from enforcer.surfaces.cli.output import line, show_bytes, show_json
 from enforcer.verification import read_keys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from enforcer.ledger.vouching import ReceiptReport
 
 
 @click.command()
@@ -34,8 +36,7 @@ def prove(seq: int, out: str | None, root: str | None, as_json: bool) -> int:
         line(f"wrote {out}")
         line(f"next, anywhere: enforcer verify-proof {out} --key VKEY")
     else:
-        for text in proof.decode().splitlines():
-            line(text)
+        show_bytes(proof)
     return 0
 
 
@@ -50,8 +51,7 @@ def verify_proof(file: str, keys: tuple[str, ...], as_json: bool) -> int:
     if as_json:
         show_json(report.pack(complete=True))
         return report.exit_status
-    what = f"entry {report.first}" if report.kind == "proof" else f"{report.task}, {report.entries} entries"
-    line(f"{report.verdict}: {report.kind} of {what}, in {report.origin or 'no ledger'} of {report.size} entries")
+    line(f"{report.verdict}: {_what(report)}")
     for part in ("integrity", "legality", "evidence", "key"):
         line(f"  {part:10} {getattr(report, part)}")
     if report.status is not None:
@@ -62,41 +62,55 @@ def verify_proof(file: str, keys: tuple[str, ...], as_json: bool) -> int:
     return report.exit_status
 
 
+def _what(report: ReceiptReport) -> str:
+    """What the file shows, as far as it can be told."""
+    what = f"entry {report.first}" if report.kind == PROOF else f"{report.task}, {report.entries} entries"
+    shown = f"{report.kind} of {what}" if report.entries else report.kind
+    return f"{shown}, in {report.origin} of {report.size} entries" if report.origin else shown
+
+
 @click.command()
 @click.argument("task", required=False)
-@click.option("--format", "form", type=click.Choice(FORMATS), default=RECEIPT, show_default=True, help="What to write.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="What to write.  [default: receipt]")
 @click.option("--embed", is_flag=True, help="Put the bytes of the evidence into the receipt as well.")
 @click.option("--tiles", metavar="DIR", help="Instead of a task: the whole ledger as a static tlog-tiles site.")
-@click.option("--out", default=".", show_default=True, metavar="DIR", help="The folder to write to; - for stdout.")
+@click.option("--out", metavar="DIR", help="The folder to write to; - for stdout.  [default: .]")
 @reading
 def export(
-    task: str | None, form: str, embed: bool, tiles: str | None, out: str, root: str | None, as_json: bool
+    task: str | None,
+    form: str | None,
+    embed: bool,
+    tiles: str | None,
+    out: str | None,
+    root: str | None,
+    as_json: bool,
 ) -> int:
-    """Export TASK: a receipt, in-toto statements, an in-toto layout with links, or CloudEvents lines."""
+    """Export TASK: a receipt, in-toto statements, an in-toto layout with links, CloudEvents lines, or a page."""
     if (task is None) == (tiles is None):
-        raise RequestError("usage", "Name a task, or --tiles DIR.", fix="See: enforcer export --help")
+        raise click.UsageError("Name a task, or --tiles DIR.")
+    if tiles is not None and (form is not None or embed or out is not None):
+        raise click.UsageError("--format, --embed and --out are about a task, and --tiles is the whole ledger.")
+    if embed and form not in (None, RECEIPT):
+        raise click.UsageError(f"--embed is for receipts, and not for {form}.")
+    if out == "-" and (as_json or form == LAYOUT):
+        other = "--json asks for another answer" if as_json else "a layout is several files"
+        raise click.UsageError(f"--out - prints one file, and {other}.")
     with opened(root) as enforcer:
         if tiles is not None:
             sealed = export_site(enforcer, tiles)
-            files = [tiles]
-            told = f"wrote {sealed.size} entries as a static log to {tiles}"
+            form, files = "tiles", [tiles]
+            told = [f"wrote {sealed.size} entries as a static log to {tiles}"]
         else:
+            form = form or RECEIPT
             made = export_task(enforcer, task or "", form, embed=embed)
             if out == "-":
-                return _print(made)
-            files = write_files(enforcer, out, made)
-            told = "\n".join(f"wrote {path}" for path in files)
+                show_bytes(b"".join(made.values()))
+                return 0
+            files = write_files(enforcer, "." if out is None else out, made)
+            told = [f"wrote {path}" for path in files]
     if as_json:
-        show_json({"task": task, "format": "tiles" if tiles is not None else form, "files": files})
+        show_json({"task": task, "format": form, "files": files})
         return 0
-    for text in told.splitlines():
+    for text in told:
         line(text)
-    return 0
-
-
-def _print(files: dict[str, bytes]) -> int:
-    """One file to stdout, as bytes."""
-    if len(files) != 1:
-        raise RequestError("usage", "This format is several files.", fix="Name a folder: --out DIR")
-    sys.stdout.buffer.write(*files.values())
     return 0

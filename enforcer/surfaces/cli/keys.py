@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import click
 
-from enforcer.enforcer import Enforcer, locate
+from enforcer.enforcer import locate
 from enforcer.errors import EnforcerError, RequestError
-from enforcer.keyring import OVERLAP, compromise, keys_in_force, resume
+from enforcer.keyring import OVERLAP, key_here, read_keyring
 from enforcer.keyring import rotate as rotate_key
 from enforcer.ledger.note import format_vkey
-from enforcer.ports import SystemDisk, SystemEntropy
-from enforcer.publication import load_anchor
+from enforcer.ports import SystemClock, SystemDisk, SystemEntropy
+from enforcer.publication import load_anchors
+from enforcer.succession import compromise, resume
 from enforcer.surfaces.cli.options import acting, opened, reading
 from enforcer.surfaces.cli.output import line, show_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from enforcer.keyring import Condemned
+    from enforcer.enforcer import Enforcer
+    from enforcer.succession import Condemned
 
 SHOWN = 20  # Suspect entries that are listed for people; --json has all of them.
 
@@ -31,18 +33,29 @@ def key() -> None:
 def show(root: str | None, as_json: bool) -> int:
     """The verifier keys of the ledger, for whoever wants to pin one. The last one is in force."""
     with opened(root) as enforcer:
-        rows = [
-            {"vkey": format_vkey(one.name, one.public), "above": above, "cap": cap}
-            for one, above, cap in keys_in_force(enforcer)
-        ]
-        here = _here(enforcer)
+        enforcer.ledger.catch_up()
+        keyring = read_keyring(enforcer.ledger)
+        here, trouble = _here(enforcer)
+    rows = [
+        {"vkey": format_vkey(term.key.name, term.key.public), "above": max(0, term.after), "cap": term.cap}
+        for term in keyring.terms
+    ]
     if as_json:
-        show_json({"keys": rows, "here": here})
+        told = {"code": trouble.code, "message": trouble.message, "fix": trouble.fix} if trouble else None
+        findings = [one.pack(complete=True) for one in keyring.findings]
+        show_json({"keys": rows, "here": here, "trouble": told, "findings": findings})
         return 0
     for row in rows:
-        upto = f" up to {row['cap']} entries" if row["cap"] is not None else ""
+        upto = f" and at most {row['cap']}" if row["cap"] is not None else ""
         line(f"{row['vkey']}  (signs trees of more than {row['above']} entries{upto})")
-    line(here if rows else "This ledger has no key: it stays unsealed.")
+    for one in keyring.findings:
+        line(f"{one.code} at entry {one.seq}: {one.message}")
+    if not rows:
+        line("This ledger has no key: it stays unsealed.")
+    elif trouble is not None:
+        line(f"It cannot be used here: {trouble.code}: {trouble.message}")
+    else:
+        line(f"This user signs with {(here or '').split('+')[1]}.")
     return 0
 
 
@@ -69,27 +82,15 @@ def rotate(overlap: int, root: str | None, as_json: bool, actor: str | None) -> 
 @reading
 @acting
 def compromised(reason: str, anchors: tuple[str, ...], root: str | None, as_json: bool, actor: str | None) -> int:
-    """Give up a stolen key: list what is suspect, and go on under a new ledger that cites this one."""
-    finished = _finish(root)
-    if finished is not None:
-        raise RequestError(
-            "change_finished",
-            f"A change of ledgers that was interrupted is finished now: this is the ledger {finished}.",
-            fix="enforcer status",
-        )
-    with opened(root, actor) as enforcer:
-        project = enforcer.project
-        notes = [
-            load_anchor(
-                source,
-                project=project.root,
-                state=project.state,
-                user=enforcer.user_folder,
-                ledger=enforcer.identity.id,
-            ).note
-            for source in anchors
-        ]
-        done = compromise(enforcer, reason=reason, anchors=notes)
+    """Give up a stolen key: list what is suspect, and go on under a new ledger that cites this one.
+
+    Where a change was interrupted it is finished, with the reason and the anchors that it was begun with.
+    """
+    done = _finish(root)
+    if done is None:
+        with opened(root, actor) as enforcer:
+            notes = [note for source in anchors for note in _anchors(source, enforcer)]
+            done = compromise(enforcer, reason=reason, anchors=notes)
     if as_json:
         show_json(done.pack(complete=True))
     else:
@@ -97,26 +98,43 @@ def compromised(reason: str, anchors: tuple[str, ...], root: str | None, as_json
     return 0
 
 
-def _finish(root: str | None) -> str | None:
+def _finish(root: str | None) -> Condemned | None:
     project, user = locate(root=root)
-    return resume(project.state, user, disk=SystemDisk(), entropy=SystemEntropy())
+    return resume(project.state, user, disk=SystemDisk(), clock=SystemClock(), entropy=SystemEntropy())
 
 
-def _here(enforcer: Enforcer) -> str:
+def _anchors(source: str, enforcer: Enforcer) -> list[bytes]:
+    project = enforcer.project
+    found = load_anchors(
+        source, project=project.root, state=project.state, user=enforcer.user_folder, ledger=enforcer.identity.id
+    )
+    if any(anchor.local for anchor in found):
+        message = "This anchor does not hold: whoever writes the ledger can write it as well."
+        fix = "Name a copy that was kept elsewhere, or none: then nothing of the old ledger is trusted."
+        raise RequestError("anchor_not_held", message, where=source, fix=fix)
+    return [anchor.note for anchor in found]
+
+
+def _here(enforcer: Enforcer) -> tuple[str | None, EnforcerError | None]:
+    """The vkey that this user signs with, or why there is none."""
     try:
-        signer = enforcer.signer()
+        return key_here(enforcer), None
     except EnforcerError as error:
-        return f"It cannot be used here: {error.message}"
-    return f"This user signs with {signer.key.vkey.split('+')[1]}."
+        return None, error
 
 
 def _tell(done: Condemned) -> None:
-    line(f"{done.former} is given up; its first {done.trusted} entries are vouched for by the anchor")
+    if done.resumed:
+        line("a change that was interrupted is finished, with the reason and the anchors that it was begun with")
+    vouched = f"an anchor vouches for its first {done.trusted} entries" if done.trusted else "nothing vouches for it"
+    line(f"{done.former} is given up; {vouched}")
     for one in done.suspects[:SHOWN]:
         line(f"  suspect: entry {one.seq} {one.type} {one.task or ''}")
     if len(done.suspects) > SHOWN:
         line(f"  and {len(done.suspects) - SHOWN} more; --json lists all")
+    if done.damage is not None:
+        line(f"  from there on it cannot be read: {done.damage}")
     line(f"kept as it was: {done.archive}")
-    line(f"ledger {done.ledger} goes on, {'with a new key' if done.key else 'unsealed: no key could be made'}")
+    line(f"ledger {done.ledger} goes on, with the key {done.key}")
     for task in done.open_tasks:
         line(f"next: judge and reopen: enforcer open {task}")

@@ -43,6 +43,19 @@ def show_json(value: Any) -> None:
     _write(sys.stdout, json.dumps(value, indent=2, ensure_ascii=True))
 
 
+def show_bytes(data: bytes) -> None:
+    """The whole answer of a command whose answer is a file."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+    except BrokenPipeError as error:
+        raise Unread from error
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
 def tell(text: str) -> None:
     """A line of a story that is told while it happens, in colour where the teller chose so."""
     _write(sys.stdout, text)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import click
 
+from enforcer.ledger.note import COSIGNATURE, MAX_NOTE
 from enforcer.publication import anchor_to_file, anchor_to_git
 from enforcer.publication import publish as publish_ledger
-from enforcer.surfaces.cli.options import opened, reading
+from enforcer.surfaces.cli.options import opened, read_bytes, reading
 from enforcer.surfaces.cli.output import line, show_json
+from enforcer.surfaces.cli.witnessing import moment
+from enforcer.verification import read_keys
+from enforcer.witnesses import take_cosignatures
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,16 +19,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--cosigned", metavar="FILE", help="Instead: take over the cosignatures of a note that a witness wrote.")
+@click.option("--key", "keys", multiple=True, metavar="VKEY|FILE", help="The key of a witness, to check them with.")
 @reading
-def checkpoint(root: str | None, as_json: bool) -> int:
+def checkpoint(cosigned: str | None, keys: tuple[str, ...], root: str | None, as_json: bool) -> int:
     """Sign the ledger's head as it is now, and print the note."""
+    witnesses = [key for text in keys for key in read_keys(text, (COSIGNATURE,))]
+    given = read_bytes(cosigned, MAX_NOTE) if cosigned is not None else None
     with opened(root) as enforcer:
-        sealed = enforcer.sealer.seal()
+        sealed, told = (enforcer.sealer.seal(), ()) if given is None else take_cosignatures(enforcer, given, witnesses)
     if as_json:
-        show_json(_told(sealed))
+        show_json({**_told(sealed), "cosignatures": [one.pack(complete=True) for one in told]})
         return 0
     for text in sealed.note.decode().splitlines():
         line(text)
+    for one in told:
+        doubt = "" if one.verified else ", unverified: its key is not known"
+        line(f"cosigned by {one.name} at {moment(one.time)}{doubt}")
     return 0
 
 

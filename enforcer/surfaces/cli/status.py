@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from enforcer.sealing import read_sealing
 from enforcer.surfaces.cli import light
 from enforcer.surfaces.cli.options import opened, reading
 from enforcer.surfaces.cli.output import line, show_json
@@ -12,6 +13,7 @@ from enforcer.workflow.state import OPEN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from enforcer.enforcer import Enforcer
+    from enforcer.sealing import Sealing
 
 
 @click.command()
@@ -28,23 +30,46 @@ def status(task: str | None, root: str | None, as_json: bool) -> int:
 
 def _show_all(enforcer: Enforcer, as_json: bool) -> None:
     states = list(enforcer.states())
+    entries, sealing = enforcer.ledger.head.size, read_sealing(enforcer)
+    trouble = sealing.trouble
     if as_json:
         rows = [
             {"task": one.task, "title": one.title, "state": one.status, "phase": one.phase, "attempt": one.attempt}
             for one in states
         ]
         show_json(
-            {"ledger": enforcer.identity.id, "entries": enforcer.ledger.head.size, "sealed": False, "tasks": rows}
+            {
+                "ledger": enforcer.identity.id,
+                "entries": entries,
+                "sealed_to": sealing.sealed_to,
+                "anchored_to": sealing.anchored_to,
+                "unsealable": {"code": trouble.code, "message": trouble.message, "fix": trouble.fix}
+                if trouble is not None
+                else None,
+                "tasks": rows,
+            }
         )
         return
     for one in states:
         where = one.phase if one.status == OPEN else one.status
         line(f"{one.task:24} {where:12} {one.title}")
-    key = "no key: unsealed" if enforcer.identity.key is None else "unsealed"
-    line(f"{_counted(len(states), 'task')}, {enforcer.ledger.head.size} entries ({key})")
+    line(f"{_counted(len(states), 'task')}, {_counted(entries, 'entry')} ({_sealed(sealing, entries)})")
+    if trouble is not None:
+        line(f"not sealed here: {trouble.code}: {trouble.message} {trouble.fix}")
     if not states:
         line('next: enforcer open TASK --title "..."')
 
 
+def _sealed(sealing: Sealing, entries: int) -> str:
+    """How far the ledger is sealed and anchored, in short."""
+    if sealing.sealed_to is None:
+        sealed = "unsealed"
+    else:
+        sealed = "sealed" if sealing.sealed_to >= entries else f"sealed to {sealing.sealed_to}"
+    return f"{sealed}, anchored to {sealing.anchored_to}" if sealing.anchored_to is not None else sealed
+
+
 def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    if number == 1:
+        return f"1 {what}"
+    return f"{number} {what[:-1]}ies" if what.endswith("y") else f"{number} {what}s"

@@ -46,8 +46,9 @@ COMMANDS = {
     "publish": ("seals", "publish", "commit the ledger to a git ref"),
     "prove": ("exporting", "prove", "write the proof of an entry"),
     "verify-proof": ("exporting", "verify_proof", "check a proof or a receipt with nothing but a key"),
-    "export": ("exporting", "export", "receipts, in-toto statements and layouts, CloudEvents, tiles"),
+    "export": ("exporting", "export", "receipts, in-toto statements and layouts, CloudEvents, HTML, tiles"),
     "key": ("keys", "key", "show and change the key that signs"),
+    "witness": ("witnessing", "witness", "cosign the heads of logs that others keep"),
     "demo": ("show", "demo", "walk a real change to a real package through all nine phases"),
 }
 

@@ -41,6 +41,7 @@ LONG = 32 << 20  # Bytes; a shorter ledger is read before a bar could be seen.
 @click.option(
     "--max-unanchored", type=click.IntRange(min=0), metavar="N", help="With more later entries it is 2 as well."
 )
+@click.option("--require-sealed", is_flag=True, help="With entries that no checkpoint vouches for it is 2 as well.")
 @click.option("--ref", default="", metavar="REF", help="Verify a published ledger, not the one in state/.")
 @click.option("--base", default="", metavar="REF", help="A published ledger that this one has to extend.")
 @click.option(
@@ -58,6 +59,7 @@ def verify(
     anchors: tuple[str, ...],
     require_anchor: bool,
     max_unanchored: int | None,
+    require_sealed: bool,
     ref: str,
     base: str,
     keep: str,
@@ -76,6 +78,7 @@ def verify(
         anchors=anchors,
         require_anchor=require_anchor,
         max_unanchored=max_unanchored,
+        require_sealed=require_sealed,
         ref=ref,
         base=base,
         keep=keep,

@@ -1,0 +1,459 @@
+"""One case: a scene is put in place, a real process plays it, something happens to one of its system calls, and what is
+left is looked at.
+
+The process is forked from one that has everything imported, and waits until `strace` is attached to it. A first run
+under `strace` alone lists its calls on files of the project and the user's folder; a fault is put on the n-th call of a
+kind, and the trace of that run has to show that it struck the same call. Short writes are the kernel's own: a limit on
+the size of files (`RLIMIT_FSIZE`) is set around the one write that it is to cut.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from acceptance.crash_scenes import Ack, Place, Scenario, Session, healing, play
+from enforcer.ports import SystemDisk
+
+CALLS = (
+    *("write", "pwrite64", "fdatasync", "fsync", "ftruncate"),
+    *("open", "openat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat"),
+)
+KILL, SHORT = "kill", "short"
+ERRORS = {"EIO": "error=EIO:when={}", "ENOSPC": "error=ENOSPC:when={}"}
+LASTING = {"EIO on": "error=EIO:when={}+", "ENOSPC on": "error=ENOSPC:when={}+"}
+EXPRESSIONS = {KILL: "signal=KILL:when={}", **ERRORS, **LASTING}
+PATIENCE = 60  # Seconds after which a process that does not end is taken to hang.
+
+CALLERS = "bad_process"  # What is said of a file that the caller named, and that cannot be read.
+
+_PR_SET_PTRACER = 0x59616D61
+_TRACED = "trace=" + ",".join(f"?{call}" for call in CALLS)
+_CALL = re.compile(r"(?P<name>\w+)\((?P<rest>.*)")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_HELD = re.compile(r"(?:^|[ (])(?:AT_FDCWD|\d+)<([^>]*)>")
+
+
+Tell = Callable[[Ack], None]
+
+
+class Call(NamedTuple):
+    """The n-th call of its kind that a process makes, and the file it is on."""
+
+    name: str
+    number: int
+    file: str
+    injected: bool = False
+
+
+class Case(NamedTuple):
+    """A fault on a call; of a short write, `kept` bytes arrive."""
+
+    scenario: str
+    call: Call
+    fault: str
+    kept: int = -1
+
+    @property
+    def id(self) -> str:
+        kept = f" {self.kept}" if self.kept >= 0 else ""
+        return f"{self.scenario}|{self.call.name}|{self.call.number}|{self.call.file}|{self.fault}{kept}"
+
+
+def can_trace() -> str:
+    """Why processes cannot be traced here; empty where they can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    process = Child(lambda tell: None)
+    try:
+        with _attached(process.pid, Path(os.devnull)):
+            process.go()
+    except NotTraced as error:
+        return str(error)
+    finally:
+        process.finish()
+    return ""
+
+
+class NotTraced(Exception):
+    """`strace` could not be attached."""
+
+
+class Trials:
+    """The cases of one scenario, all of them played at the same place below `folder`.
+
+    What is on the ledger is read as bytes; the package is asked only for what is to be held against that.
+    """
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        self.scenario, self._folder = scenario, folder
+        self.place, self._copy, self._log = Place(folder / "work"), folder / "copy", folder / "trace"
+        # Played once in this process, so that the children find everything imported, and find it in the same way.
+        scenario.make(self.place)
+        self.place.keep(self._copy)
+        told = self._play_here()
+        assert told[-1] == {"end": True}, told
+        assert [one for one in told if "error" in one] == [], told
+
+        self.longer: list[bytes] | None = None  # The lines after an honest run, once they were asked for.
+
+    def restore(self) -> None:
+        """Put the scene in place."""
+        self.place.restore(self._copy)
+
+    def act(self) -> list[Ack]:
+        """Take the scene's steps, in a process of their own."""
+        return self._fork(lambda tell: play(self._session(), self.scenario.steps, tell))
+
+    def go_on(self) -> list[Ack]:
+        """Do what the next process does: the same, and more."""
+        return self._fork(lambda tell: play(self._session(), tuple(healing(self.scenario)), tell))
+
+    def calls(self) -> list[Call]:
+        """What a run without a fault calls on files of the project and of the user's folder."""
+        told, calls = self.run()
+        assert told[-1] == {"end": True}, told
+        return calls
+
+    def writes(self) -> list[tuple[Call, int]]:
+        """Its writes, each with its length, as they come through the disk."""
+        self.restore()
+        disk = ShortDisk()
+        play(Session(self.place, self.scenario.lines, disk), self.scenario.steps, lambda _: None)
+        return [
+            (Call("write", number, self._label(path)), size) for number, (path, size) in enumerate(disk.writes, start=1)
+        ]
+
+    def cases(self) -> Iterator[Case]:
+        """Every call with every fault that can befall it."""
+        calls, writes = self.calls(), self.writes()
+        traced = [call.file for call in calls if call.name in ("write", "pwrite64")]
+        assert traced == [call.file for call, _ in writes], "there are writes that do not go through the disk"
+        for call in calls:
+            for fault in EXPRESSIONS:
+                yield Case(self.scenario.name, call, fault)
+        for call, size in writes:
+            for kept in sorted({0, 1, size // 2, size - 1}):
+                yield Case(self.scenario.name, call, SHORT, kept)
+
+    def try_case(self, case: Case) -> dict[str, Any]:
+        """Play the scene with a fault, look at what is left, and let the next process go on from there."""
+        told, wrong = self.strike(case)
+        first = "killed" if case.fault == KILL else _ending(told)
+        about = {"scenario": case.scenario, "call": case.call.name, "file": case.call.file, "fault": case.fault}
+        return {**self.judge(case.id, told, wrong), **about, "first": first}
+
+    def strike(self, case: Case) -> tuple[list[Ack], list[str]]:
+        """What the process told that it happened to, and what is wrong with the way it happened."""
+        if case.fault == SHORT:
+            return self._cut_short(case)
+        told, calls = self.run(f"inject={case.call.name}:{EXPRESSIONS[case.fault].format(case.call.number)}")
+        mine = [call for call in calls if (call.name, call.number) == case.call[:2]]
+        wrong = []
+        if [call.file for call in mine] != [case.call.file]:
+            wrong.append(f"another call was struck: {mine}")
+        elif (case.fault == KILL) == mine[0].injected or (case.fault == KILL and calls[-1] != mine[0]):
+            wrong.append(f"the call was not struck: {mine}")
+        return told, wrong
+
+    def _cut_short(self, case: Case) -> tuple[list[Ack], list[str]]:
+        def work(tell: Tell) -> None:
+            disk = ShortDisk(case.call.number, case.kept, lambda path: tell({"struck": self._label(path)}))
+            play(self._session(disk), self.scenario.steps, tell)
+
+        self.restore()
+        told = self._fork(work)
+        struck = [one["struck"] for one in told if "struck" in one]
+        return told, [] if struck == [case.call.file] else [f"another write was cut short: {struck}"]
+
+    # What is left ----------------------------------------------------------------------------------------------------
+
+    def judge(self, name: str, told: list[Ack], wrong: list[str]) -> dict[str, Any]:
+        """How it ended, after a process told what it did: `wrong` lists whatever should not be."""
+        acknowledged = [one for one in told if "seq" in one]
+        before = self._lines()
+        missing = lost(acknowledged, before)
+        said = self.look()
+        wrong = wrong + _crashed(told) + missing
+        wrong += _disagreements(said, whole=self.scenario.begun or bool(acknowledged))
+        after = self.go_on()
+        refused = sorted({one["error"] for one in after if "error" in one})
+        healed = after[-1:] == [{"end": True}] and not refused
+        wrong += _crashed(after) + _changed_answers(told, after)
+        wrong += [] if healed else [f"the next process was refused: {after}"]
+        wrong += self._in_order(before, [one for one in [*told, *after] if "seq" in one])
+        return {
+            "id": name,
+            "first": _ending(told),
+            "codes": sorted({one["error"] for one in told if "error" in one}),
+            "acknowledged": len(acknowledged),
+            "said": said,
+            "next": "healed" if healed else "refused",
+            "refused": refused,
+            "repairs": sum(b'"type":"dev.enforcer.ledger.recovered"' in line for line in self._lines()),
+            "unsealed": any("unsealed" in one for one in after),
+            "lost": len(missing),
+            "wrong": wrong,
+        }
+
+    def _in_order(self, before: list[bytes], acknowledged: list[Ack]) -> list[str]:
+        """What is wrong with the ledger in the end: every line that was once there still is, and verify agrees."""
+        lines, rest = self.place.lines()
+        wrong = lost(acknowledged, lines) + repetitions(lines)
+        wrong += ["a complete line was changed or is gone"] if lines[: len(before)] != before else []
+        wrong += ["bytes follow the last line"] if rest else []
+        said = self.look()
+        if said != {"verdict": "verified", "codes": [], "entries": len(lines)}:
+            wrong.append(f"verify says at the end, of {len(lines)} lines: {said}")
+        return wrong
+
+    def _lines(self) -> list[bytes]:
+        return self.place.lines()[0] if self.place.segments() else []
+
+    def look(self) -> dict[str, Any]:
+        def look(tell: Tell) -> None:
+            report = self.place.verify(self.scenario.lines)
+            codes = sorted({finding.code for finding in report.findings})
+            tell({"verdict": report.verdict, "codes": codes, "entries": report.entries})
+
+        (said,) = self._fork(look)
+        return {"verdict": said["crash"], "codes": [], "entries": -1} if "crash" in said else said
+
+    # Running ---------------------------------------------------------------------------------------------------------
+
+    def _session(self, disk: SystemDisk | None = None) -> Session:
+        return Session(self.place, self.scenario.lines, disk)
+
+    def _play_here(self) -> list[Ack]:
+        told: list[Ack] = []
+        play(self._session(), tuple(healing(self.scenario)), told.append)
+        self.place.verify(self.scenario.lines)
+        return told
+
+    def run(self, *injections: str) -> tuple[list[Ack], list[Call]]:
+        """Take the scene's steps under `strace`: what was told, and the calls on files of the scene."""
+        self.restore()
+        process = Child(lambda tell: play(self._session(), self.scenario.steps, tell))
+        try:
+            with _attached(process.pid, self._log, injections):
+                process.go()
+                told = process.told()
+        finally:
+            process.finish()
+        return told, list(self._parse(self._log.read_text(encoding="utf-8", errors="replace")))
+
+    def _fork(self, work: Callable[[Tell], None]) -> list[Ack]:
+        process = Child(work)
+        try:
+            process.go()
+            return process.told()
+        finally:
+            process.finish()
+
+    def _parse(self, trace: str) -> Iterator[Call]:
+        counts: dict[str, int] = {}
+        for line in trace.splitlines():
+            found = _CALL.match(line)
+            if found is None:
+                continue
+            name, rest = found["name"], found["rest"]
+            counts[name] = counts.get(name, 0) + 1
+            path = _path_of(name, rest)
+            if path.startswith(f"{self.place.folder}/"):
+                yield Call(name, counts[name], self._label(path), line.endswith("(INJECTED)"))
+
+    def _label(self, path: str) -> str:
+        """The file, by a name that is the same in every run."""
+        name = os.path.relpath(path, self.place.folder).removesuffix(" (deleted)")
+        name = re.sub(r"\.[0-9a-f]{16}\.new(?=/|$)", ".new", name.removeprefix("project/"))
+        name = re.sub(r"objects/../[0-9a-f]{62}", "objects/*", name)
+        name = re.sub(r"objects/[0-9a-f]{2}$", "objects/", name)
+        name = re.sub(r"[0-9a-f]{64}", "*", re.sub(r"[0-9a-f]{32}", "<id>", name))
+        return re.sub(r"\d{20}-[0-9a-f]{16}", "*", name).removeprefix("state/ledger/")
+
+
+class ShortDisk(SystemDisk):
+    """The real disk; its `number`-th write, counted from 1, gets no further than `kept` bytes. Lists its writes."""
+
+    def __init__(self, number: int = 0, kept: int = 0, strike: Callable[[str], None] = lambda path: None) -> None:
+        self._number, self._kept, self._strike = number, kept, strike
+        self.writes: list[tuple[str, int]] = []
+
+    def append(self, fd: int, data: bytes) -> None:
+        self._cut(fd, os.fstat(fd).st_size, data, lambda: super(ShortDisk, self).append(fd, data))
+
+    def overwrite(self, fd: int, data: bytes) -> None:
+        self._cut(fd, 0, data, lambda: super(ShortDisk, self).overwrite(fd, data))
+
+    def replace(self, fd: int, data: bytes, offset: int) -> None:
+        self._cut(fd, offset, data, lambda: super(ShortDisk, self).replace(fd, data, offset))
+
+    def _cut(self, fd: int, offset: int, data: bytes, write: Callable[[], None]) -> None:
+        self.writes.append((os.readlink(f"/proc/self/fd/{fd}"), len(data)))
+        if len(self.writes) != self._number:
+            return write()
+        self._strike(self.writes[-1][0])
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (offset + self._kept, before[1]))
+        try:
+            write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# Processes ------------------------------------------------------------------------------------------------------------
+
+
+class Child:
+    """A child that does `work` once it is told to go, and tells of it line by line."""
+
+    def __init__(self, work: Callable[[Tell], None]) -> None:
+        self._ours, theirs = socket.socketpair()
+        self._heard = b""
+        self.pid = os.fork()
+        if not self.pid:
+            self._ours.close()
+            _be(theirs, work)
+        theirs.close()
+
+    def go(self) -> None:
+        self._ours.sendall(b"\n")
+
+    def hear(self, count: int) -> list[Ack]:
+        """The next things that it tells, so many unless it ends before."""
+        while self._heard.count(b"\n") < count and (more := self._ours.recv(1 << 16)):
+            self._heard += more
+        *lines, rest = self._heard.split(b"\n")
+        self._heard = b"\n".join([*lines[count:], rest])
+        return [json.loads(line) for line in lines[:count]]
+
+    def told(self) -> list[Ack]:
+        """Everything else that it tells, once it has ended."""
+        while more := self._ours.recv(1 << 16):
+            self._heard += more
+        return [json.loads(line) for line in self._heard.split(b"\n")[:-1]]
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def finish(self) -> None:
+        self._ours.close()
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def _be(line: socket.socket, work: Callable[[Tell], None]) -> None:
+    """The child's whole life. It ends without going back into the code that it was forked from."""
+
+    def tell(one: Ack) -> None:
+        line.sendall(json.dumps(one).encode() + b"\n")
+
+    try:
+        _let_anybody_trace()
+        signal.alarm(PATIENCE)
+        # `send` and `recv` are not among the traced calls, so that what is told is never what is struck.
+        if line.recv(1):
+            work(tell)
+    except BaseException:
+        tell({"crash": traceback.format_exc()})
+    finally:
+        os._exit(0)
+
+
+def _let_anybody_trace() -> None:
+    """Where only parents may trace their children (the Yama module), a sibling has to be let."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1 & (1 << 64) - 1), 0, 0, 0)
+
+
+@contextmanager
+def _attached(pid: int, log: Path, injections: tuple[str, ...] = ()) -> Iterator[None]:
+    """`strace` on a process, from here on until it ends."""
+    inject = [word for injection in injections for word in ("-e", injection)]
+    argv = ["strace", "-y", "-s", "0", "-o", str(log), "-e", _TRACED, *inject, "-p", str(pid)]
+    strace = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert strace.stderr is not None
+    try:
+        said = strace.stderr.readline()
+        # By then the process has been stopped, and makes no call that is not traced.
+        if "attached" not in said:
+            raise NotTraced(said.strip() or "strace does not start")
+        yield
+    finally:
+        try:
+            strace.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            strace.kill()
+            strace.wait()
+        strace.stderr.close()
+
+
+def _path_of(name: str, rest: str) -> str:
+    """The file that a traced call is on: of two names the second, of a descriptor the one that it was opened by."""
+    quoted, held = _QUOTED.findall(rest.rpartition(" = ")[0] or rest), _HELD.findall(f" {rest}")
+    if not quoted or name in ("write", "pwrite64"):
+        return held[0] if held else ""
+    return os.path.join(held[0] if held else "", quoted[-1])
+
+
+# Judgements -----------------------------------------------------------------------------------------------------------
+
+
+def _ending(told: list[Ack]) -> str:
+    """What became of the process that it happened to."""
+    if told[-1:] != [{"end": True}]:
+        return "refused"
+    return "retried" if any("error" in one for one in told) else "unharmed"
+
+
+def _crashed(told: list[Ack]) -> list[str]:
+    """An error that is not one of the package's, or one that blames the caller."""
+    return [one["crash"] for one in told if "crash" in one] + [
+        f"the caller was blamed: {one['error']}" for one in told if one.get("request") and one["error"] != CALLERS
+    ]
+
+
+def _changed_answers(told: list[Ack], after: list[Ack]) -> list[str]:
+    """A retry with the same key gets the first answer."""
+    first = {one["key"]: (one["seq"], one["hash"]) for one in told if one.get("key")}
+    return [
+        f"{one['key']} was answered with {first[one['key']]}, and then with {one['seq']}"
+        for one in after
+        if one.get("key") in first and first[one["key"]] != (one["seq"], one["hash"])
+    ]
+
+
+def _disagreements(said: Ack, *, whole: bool) -> list[str]:
+    """A ledger that has begun verifies at any moment, but for bytes at its end."""
+    bad = (
+        said["verdict"] != "verified" or set(said["codes"]) - {"torn_tail"} if whole else said["verdict"] == "tampered"
+    )
+    return [f"verify says: {said}"] if bad else []
+
+
+def lost(acknowledged: list[Ack], lines: list[bytes]) -> list[str]:
+    """The entries that were acknowledged and are not there, or are others."""
+    return [
+        f"entry {one['seq']} was acknowledged and is not there"
+        for one in acknowledged
+        if one["seq"] >= len(lines) or hashlib.sha256(b"\0" + lines[one["seq"]]).hexdigest() != one["hash"]
+    ]
+
+
+def repetitions(lines: list[bytes]) -> list[str]:
+    ids = [json.loads(line)["event"]["id"] for line in lines]
+    return ["a key stands on two entries"] if len(set(ids)) != len(ids) else []
