@@ -92,6 +92,7 @@ def _codes(results: list[Result]) -> str:
 
 def _others(results: list[Result]) -> str:
     rows = [
+        _row(results, "order|", "without a fault: all that an acknowledgement stands on was synced before", _ordered),
         _row(results, "cut|last line|", "the last line cut at every byte", _healing),
         _row(results, "cut|middle line|", "a line in the middle cut at every byte", _refusing),
         _row(results, "full|", "a disk (tmpfs) with 0 to 12 free pages, and room again", _healing),
@@ -105,6 +106,10 @@ def _row(results: list[Result], begins: str, what: str, ended: Callable[[list[Re
     mine = [one for one in results if one["id"].startswith(begins) and "skipped" not in one]
     skipped = [one["skipped"] for one in results if one["id"].startswith(begins) and "skipped" in one]
     return [what, str(len(mine)), ended(mine) if mine else "; ".join(skipped), str(sum(one["lost"] for one in mine))]
+
+
+def _ordered(results: list[Result]) -> str:
+    return f"{sum(not one['wrong'] for one in results)} in order, files and names"
 
 
 def _healing(results: list[Result]) -> str:

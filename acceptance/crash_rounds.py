@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from acceptance.crash_processes import Child, Tell
 from acceptance.crash_scenes import SCENARIOS, Ack, Session, attest, play
-from acceptance.crash_trials import Child, Tell, Trials
+from acceptance.crash_trials import Trials
 
 PAGE = 4096
 MOST_ANSWERS = 10  # Before a writer is killed, and
@@ -83,6 +84,13 @@ def _longer(trials: Trials) -> list[bytes]:
         assert told[-1] == {"end": True}, told
         trials.longer = trials.place.lines()[0]
     return list(trials.longer)
+
+
+def sync_first(trials: Trials) -> Result:
+    """Whether each acknowledgement comes after everything that it stands on was synced, names included."""
+    unsynced = trials.unsynced()
+    wrong = [f"acknowledged and not synced: {', '.join(unsynced)}"] if unsynced else []
+    return {"id": f"order|{trials.scenario.name}", "lost": 0, "wrong": wrong}
 
 
 # A device that lies ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from acceptance.crash_processes import can_trace, end_with_parent
 from acceptance.crash_report import write_report
 from acceptance.crash_rounds import (
     cut_last_line,
@@ -31,9 +32,10 @@ from acceptance.crash_rounds import (
     lie,
     line_length,
     middle_length,
+    sync_first,
 )
 from acceptance.crash_scenes import SCENARIOS
-from acceptance.crash_trials import SHORT, Call, Case, Trials, can_trace
+from acceptance.crash_trials import SHORT, Call, Case, Trials
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".crashes"
@@ -57,7 +59,11 @@ class Work(NamedTuple):
     @property
     def ids(self) -> list[str]:
         """What the results are known by beforehand, so that what is done is not done again."""
-        names = {"fault": lambda item: item.id, "full": lambda item: f"full|{self.scenario}|{item}"}
+        names = {
+            "order": lambda item: f"order|{item}",
+            "fault": lambda item: item.id,
+            "full": lambda item: f"full|{self.scenario}|{item}",
+        }
         names |= {"lie": lambda item: f"lie|{item}", "rounds": lambda item: f"rounds|{item[0]}|{item[1]}"}
         names |= {"last": lambda item: f"cut|last line|{item}", "middle": lambda item: f"cut|middle line|{item}"}
         return [names[self.kind](item) for item in self.items]
@@ -80,6 +86,7 @@ _folder = Path()
 
 def _begin_worker(folder: str) -> None:
     global _folder
+    end_with_parent()
     _folder = Path(folder) / str(os.getpid())
 
 
@@ -116,7 +123,8 @@ def _do(work: Work) -> list[Result]:
     if work.kind == "rounds":
         return [kill_rounds(trials, rounds, seed) for seed, rounds in work.items]
     ways = {"last": cut_last_line, "middle": cut_middle_line}
-    return [ways[work.kind](trials, item) if work.kind in ways else lie(trials) for item in work.items]
+    once = {"lie": lie, "order": sync_first}
+    return [ways[work.kind](trials, item) if work.kind in ways else once[work.kind](trials) for item in work.items]
 
 
 def _some_faults(scenario: str, count: int, seed: int) -> list[Result]:
@@ -126,7 +134,7 @@ def _some_faults(scenario: str, count: int, seed: int) -> list[Result]:
     for case in _faults(scenario).items:
         kinds.setdefault(case.call.name, []).append(case)
     drawn = [chance.choice(kinds[chance.choice(sorted(kinds))]) for _ in range(count)]
-    return _do(Work("fault", scenario, tuple(drawn)))
+    return _do(Work("order", scenario, (scenario,))) + _do(Work("fault", scenario, tuple(drawn)))
 
 
 def _some_others(seed: int) -> list[Result]:
@@ -147,6 +155,7 @@ def _everything(pool: ProcessPoolExecutor) -> list[Work]:
     works = [future.result() for future in faults]
     last, middle = lengths.result()
     works += [Work("last", APPEND, tuple(range(last + 1))), Work("middle", APPEND, tuple(range(middle + 1)))]
+    works += [Work("order", name, (name,)) for name in SCENARIOS]
     works += [Work("lie", name, (name,)) for name in LIES]
     works += [Work("full", name, tuple(PAGES)) for name in FULL]
     return [*works, Work("rounds", ROTATE, ((0, ROUNDS),))]

@@ -231,7 +231,7 @@ class Verification:
         statement = "".join(f"{x}\n" for x in ("enforcer/key-rotation/v1", self.origin, old, new, seq, cap)).encode()
         both = [(public_key(old, self.origin), old_signature), (public_key(new, self.origin), new_signature)]
         held = all(key and signed(key[0][1], from_base64(signature), statement) for key, signature in both)
-        if not held or seq != self.end or cap <= seq or (old != self.vkey and not self.lost):
+        if not held or both[1][0][0] in [key for key, _, _ in self.keys] or seq != self.end or cap <= seq or (old != self.vkey and not self.lost):
             return False
         if old == self.vkey:  # Else the rotation before is among what was lost, and nobody knows who may sign.
             self.keys[-1][2], self.vkey = cap, new
@@ -261,18 +261,18 @@ class Verification:
         checkpoints = [*self.folder.glob("checkpoint"), *sorted(self.folder.glob("checkpoints/*"))]
         own, local = [*self.heads(checkpoints)], [*self.heads(sorted(self.folder.glob("anchors/*")))]
         more = [[key, 0, MAX_SIZE] for vkey in pinned for key in public_key(vkey, self.origin)]
-        self.integrity, given = self.verdict, [*self.heads(anchors, more, "unverifiable")]
+        self.integrity, given = self.verdict, [*self.heads(anchors, "unverifiable")]
         if pinned and not {key for key, _, _ in self.keys} & {key for key, _, _ in more}:
             self.find("tampered", None, "the ledger names none of the pinned keys")
         self.anchoring = "anchored" if given else "local" if local else "none"
         self.sealed_to, self.anchored_to = max(own + local + given, default=None), max(given, default=None)
         self.unanchored = (self.anchored_to or 0) if self.entries > (self.anchored_to or 0) else None
 
-    def heads(self, paths, pinned=(), otherwise="verified"):
+    def heads(self, paths, otherwise="verified"):
         """The sizes of the checkpoints that count and that the lines bear out."""
         for path in paths:
             try:
-                size, root, holds = open_checkpoint(path.read_bytes(), self.origin, [*self.keys, *pinned])
+                size, root, holds = open_checkpoint(path.read_bytes(), self.origin, self.keys)
             except (OSError, ValueError) as fault:
                 self.find(otherwise, None, f"{path} vouches for nothing: {fault}")
                 continue
@@ -286,7 +286,7 @@ class Verification:
 def main():
     parser = argparse.ArgumentParser(description="Verify a ledger by its published format.")
     parser.add_argument("folder")
-    parser.add_argument("--key", action="append", default=[], metavar="VKEY", help="a key that counts for anchors")
+    parser.add_argument("--key", action="append", default=[], metavar="VKEY", help="a key that the ledger has to name")
     parser.add_argument("--anchor", action="append", default=[], metavar="FILE", help="a checkpoint kept elsewhere")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

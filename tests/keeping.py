@@ -20,6 +20,9 @@ _CALLS = (
 )
 
 
+_HARMLESS = ("open", "lock", "try_lock")
+
+
 class Killed(BaseException):
     """The process is no more. Nothing of ours may catch it."""
 
@@ -31,10 +34,14 @@ class DoomedDisk(SystemDisk):
     """
 
     def __init__(self, nth: int, *, dies: bool) -> None:
-        self._left, self._dies, self._dead = nth, dies, False
+        """It counts from `arm` on; for one who dies, only what changes something: before that is as good as after."""
+        self._left, self._nth, self._dies, self._dead = 0, nth, dies, False
         self._open: set[int] = set()
         for name in _CALLS:
             setattr(self, name, self._doomed(name, getattr(super(), name)))
+
+    def arm(self) -> None:
+        self._left = self._nth
 
     @property
     def spared(self) -> bool:
@@ -53,19 +60,21 @@ class DoomedDisk(SystemDisk):
             self.close(fd)
 
     def _doomed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def met(*args: Any, **named: Any) -> Any:
-            self._left -= 1
-            if self._dead or (self._left == 0 and self._dies):
+        def called(*args: Any, **named: Any) -> Any:
+            counts = self._left > 0 and not (self._dies and name in _HARMLESS)
+            self._left -= counts
+            met = counts and self._left == 0
+            if self._dead or (met and self._dies):
                 self._dead = True
                 raise Killed
-            if self._left == 0:
+            if met:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             answer = call(*args, **named)
             if name == "open":
                 self._open.add(answer)
             return answer
 
-        return met
+        return called
 
 
 class Place:

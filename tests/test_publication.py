@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from enforcer import Enforcer
 from enforcer.errors import DamagedError, EnforcerError, RequestError, UnavailableError
 from enforcer.evidence.git.refs import Refs
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.note import parse_note
 from enforcer.publication import anchor_to_file, anchor_to_git, load_anchors, publish
-from tests.publishing import House, git
+from tests.publishing import House, QuickDisk, git
 
 
 @pytest.fixture
@@ -266,6 +268,61 @@ def test_without_a_repository_there_is_nothing_to_publish_to(tmp_path: Path) -> 
         assert code_of(caught) == "no_repository"
 
 
+class Meanwhile(QuickDisk):
+    """A disk on which somebody else has just written whenever a folder was listed or lines were looked at."""
+
+    def __init__(self) -> None:
+        self.write: Callable[[], None] | None = None
+        self._lines: set[int] = set()
+
+    def open(self, path: str, flags: int, mode: int = 0o644) -> int:
+        fd = super().open(path, flags, mode)
+        (self._lines.add if path.endswith(".jsonl") else self._lines.discard)(fd)
+        return fd
+
+    def listing(self, path: str) -> list[str]:
+        names = super().listing(path)
+        self._let_write()
+        return names
+
+    def size(self, fd: int) -> int:
+        size = super().size(fd)
+        if fd in self._lines:
+            self._let_write()
+        return size
+
+    def _let_write(self) -> None:
+        write, self.write = self.write, None
+        if write is not None:
+            write()
+            self.write = write
+
+
+def test_what_comes_in_between_does_not_make_what_is_published_less_than_whole(house: House) -> None:
+    """New objects, lines and checkpoints appear after every look at a folder or at lines."""
+    house.enforcer.close()
+    disk = Meanwhile()
+    publisher = Enforcer.open(root=str(house.root), actor="a", environ=house.environ, disk=disk)
+    count = 0
+
+    def write() -> None:
+        nonlocal count
+        count += 1
+        house.enforcer = house.open()
+        house.work(f"M{count}")
+        house.enforcer.close()
+
+    for _ in range(2):
+        disk.write, before = write, count
+        done = publish(publisher)
+        disk.write = None
+        report = house.verify(ref=done.commit, require_sealed=True)
+
+        assert count > before + 2
+        assert report.verdict == "verified", report.findings
+    publisher.close()
+
+
 def test_what_is_published_while_others_write_always_verifies(house: House) -> None:
     going = threading.Event()
 
@@ -295,8 +352,8 @@ def test_what_is_published_while_others_write_always_verifies(house: House) -> N
         for writer in writers:
             writer.join()
 
-    assert len(set(commits)) == 4
-    for commit in commits:
+    assert len(commits) == 4
+    for commit in set(commits):
         report = house.verify(ref=commit, require_sealed=True)
         assert report.verdict == "verified", report.findings
 

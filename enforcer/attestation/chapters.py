@@ -80,9 +80,14 @@ def _names(names: Iterable[str]) -> str:
 # Phases --------------------------------------------------------------------------------------------------------------
 
 
+def phases_of(walk: Walk) -> tuple[str, ...]:
+    """The phases of the process in force, and those of an earlier one that still count."""
+    return tuple(dict.fromkeys((*walk.process.order, *walk.state.walked)))
+
+
 def tell_phases(walk: Walk) -> Html:
     steps = {step.phase: step for step in walk.steps}
-    told = (_phase(walk, phase, steps.get(phase)) for phase in walk.process.order)
+    told = (_phase(walk, phase, steps.get(phase)) for phase in phases_of(walk))
     return section(
         "phases",
         "Accepted evidence",
@@ -165,14 +170,8 @@ def _entry(moment: Moment) -> Html:
             tag("p", tag("span", told.kind, class_="kind"), " ", told.what),
             tag("p", quoted(entry.event.actor), f" · {place}", class_="place"),
             facts,
-            tag(
-                "p",
-                "Leaf hash ",
-                tag("code", entry.hash),
-                f" · {entry.task_seq} of the task · key ",
-                tag("code", entry.key),
-                class_="hash",
-            ),
+            tag("p", "Leaf hash ", tag("code", entry.hash), class_="hash"),
+            tag("p", f"No. {entry.task_seq} of the task, key ", tag("code", entry.key), class_="hash"),
             class_="what",
         ),
         id=f"entry-{entry.seq}",
@@ -267,9 +266,6 @@ def code(text: str) -> Html:
 
 
 def _time(microseconds: int) -> Html:
-    """A time as RFC 3339 writes it, to the second for people and whole for programs."""
-    try:
-        shown = format_moment(microseconds, fraction=False).replace("T", " ").replace("Z", " UTC")
-        return tag("time", shown, datetime=format_moment(microseconds))
-    except ValueError:
-        return tag("span", f"{microseconds} microseconds since 1970")
+    """A time as RFC 3339 writes it, to the second for people and whole for programs. No line can hold a later one."""
+    shown = format_moment(microseconds, fraction=False).replace("T", " ").replace("Z", " UTC")
+    return tag("time", shown, datetime=format_moment(microseconds))

@@ -15,6 +15,7 @@ from enforcer.attestation.chapters import (
     code,
     follow,
     pairs,
+    phases_of,
     section,
     tell_facts,
     tell_phases,
@@ -97,7 +98,7 @@ def _head(walk: Walk, entries: Sequence[Entry], cover: Cover | None) -> Iterator
     yield tag("p", "Task ", tag("strong", walk.task), " of ", tag("code", quoted(walk.origin)), class_="kicker")
     yield tag("h1", quoted(state.title or walk.task))
     yield tag("p", tag("span", f"{_STATES[state.status]}{phase}", class_=f"state {state.status}"))
-    yield tag("ol", (_stop(walk, phase) for phase in walk.process.order), class_="strip", aria_label="Phases")
+    yield tag("ol", (_stop(walk, phase) for phase in phases_of(walk)), class_="strip", aria_label="Phases")
     yield tag(
         "aside",
         tag(

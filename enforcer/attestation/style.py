@@ -78,7 +78,7 @@ var(--rule)}
 .when a{display:block;font-weight:600}
 .what{min-width:0}
 .what>p{margin:.1rem 0}
-.kind{font-weight:650}
+.kind{font-weight:700}
 .refused .kind,.denied .kind{color:var(--bad)}
 .back .kind{color:var(--back)}
 .moved .kind{color:var(--good)}
@@ -87,7 +87,7 @@ var(--rule)}
 .facts{margin:.3rem 0 0;padding-left:1.1rem}
 .facts li{margin:.15rem 0}
 .place{color:var(--soft);font-size:.88rem}
-.hash{color:var(--soft);font-size:.8rem}
+.hash{color:var(--soft);font-size:.8rem;line-height:1.4}
 footer{margin-top:3.5rem;color:var(--soft);border-top:1px solid var(--rule);padding-top:1rem}
 @media (max-width:40rem){
 .page{padding:1.5rem 1rem 3rem}

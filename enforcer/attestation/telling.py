@@ -46,7 +46,7 @@ def _tell(event: Any) -> Told:
                 "Went back",
                 "back",
                 join([f"from {event.start} to {event.to}: ", quoted(event.reason)]),
-                _facts(("Attempt id", event.attempt_id)),
+                _facts(("Id of the attempt", event.attempt_id)),
             )
         case events.TaskAbandoned():
             return Told("Abandoned", "denied", join([f"in {event.phase}: ", quoted(event.reason)]))
@@ -87,7 +87,7 @@ def _lease(event: Any) -> Told:
 
 
 def _opened(event: events.TaskOpened) -> Told:
-    facts = _facts(("Process digest", event.digest), ("Base", event.base), ("Attempt id", event.attempt_id))
+    facts = _facts(("Process digest", event.digest), ("Base", event.base), ("Id of the attempt", event.attempt_id))
     authors = _listed("Phases whose holders are authors", event.authoring)
     what = join(
         [f"in {event.phase} under the process ", quoted(event.process), ": ", quoted(event.title or "no title")]
@@ -96,16 +96,24 @@ def _opened(event: events.TaskOpened) -> Told:
 
 
 def _advanced(event: events.PhaseAdvanced) -> Told:
-    names = [f"{one.artifact} ({one.origin}{', as before' if one.reaffirmed else ''})" for one in event.evidence]
-    on = join([" on ", quoted(", ".join(names))]) if names else join([" on no evidence"])
+    count = len(event.evidence)
+    on = f" on {count} artifact{'' if count == 1 else 's'}" if count else " on no evidence"
     facts = (
-        *_facts(("Tree", event.tree), ("Commit", event.commit), ("Attempt id", event.attempt_id)),
+        *map(_accepted, event.evidence),
+        *_facts(("Tree", event.tree), ("Commit", event.commit), ("Id of the attempt", event.attempt_id)),
         *_listed("Labels", event.labels),
         *(_reason(one, "Would be refused under enforce: ") for one in event.warnings),
     )
     if event.completed:
-        return Told("Completed", "moved", join([f"with {event.start}", on]), facts)
-    return Told("Advanced", "moved", join([f"from {event.start} to {event.to}", on]), facts)
+        return Told("Completed", "moved", join([f"with {event.start}{on}"]), facts)
+    return Told("Advanced", "moved", join([f"from {event.start} to {event.to}{on}"]), facts)
+
+
+def _accepted(one: events.Accepted) -> Html:
+    again = ", the bytes of an earlier attempt" if one.reaffirmed else ""
+    return tag(
+        "li", quoted(one.artifact), f", {one.origin}{again}: {one.size} bytes, SHA-256 ", tag("code", one.digest)
+    )
 
 
 def _refused(event: events.CommandRefused) -> Told:
@@ -139,7 +147,7 @@ def _attested(event: events.PromptAttested) -> Told:
         *_digests("Presented", event.parts),
         *_listed("Became a baseline", event.first),
         *_listed("Drift", event.drift),
-        *_facts(("Attempt id", event.attempt_id)),
+        *_facts(("Id of the attempt", event.attempt_id)),
     )
     style = "refused" if event.drift else ""
     return Told("Prompt attested", style, join([f"in {event.phase}", quoted(drift)]), facts)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SEGMENT_LEVEL = 16
 SEGMENT_LINES = 1 << SEGMENT_LEVEL
 
+UNKNOWN = 1 << 63  # Entries: more than there can be.
+
 # The longest end of a line, from the member `prev` on.
 _REACH = 240
 _place = re.compile(
@@ -170,13 +172,14 @@ class Run:
 class Chain:
     """The runs of a ledger, joined in their order.
 
-    `whole` until lines are missing; from then on no root is known. `roots` are those of the sizes that were wanted.
+    `whole` until lines are missing; from then on no root is known. `unread`: the end could not be read. `roots` are those of the sizes that were wanted.
     """
 
     def __init__(self, genesis: str, found: Findings) -> None:
         self._found = found
         self.tree = Frontier()
         self.whole = True
+        self.unread = False
         self.prev: bytes | None = genesis.encode("ascii")
         self.next = self.ts = self.entries = 0
         self.head: bytes | None = None
@@ -185,6 +188,8 @@ class Chain:
     @property
     def reach(self) -> int:
         """How many entries there are by the number of the last one: lines that are missing may yet be found."""
+        if self.unread:
+            return UNKNOWN
         return self.entries if self.whole else max(self.entries, self.next)
 
     def resume(self, tree: Frontier, head: str, ts: int, roots: Mapping[int, bytes]) -> None:
@@ -196,6 +201,10 @@ class Chain:
     def skip(self, seq: int) -> None:
         """Lines are missing up to `seq`, so the next one cannot be held against anything."""
         self.prev, self.next, self.whole = None, seq, False
+
+    def lose(self, *, last: bool) -> None:
+        """The rest of a segment could not be read; of the last one nobody knows how far it reaches."""
+        self.prev, self.whole, self.unread = None, False, last
 
     def join(self, run: Run) -> None:
         """The run continues this chain, as far as its first line says so."""

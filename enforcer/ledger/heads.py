@@ -182,7 +182,7 @@ class Judgement:
         witnesses = [key for key in signers if key in self._witnesses]
         if own and not in_force:
             message = f"{head.source} is signed by a key of the ledger that does not count for {head.size} entries."
-            self._found.contradiction(head.part, None, "key_not_in_force", message)
+            self._tell(head, "key_not_in_force", message)
             return
         if not in_force and not witnesses:
             self._tell_unverified(head)
@@ -204,10 +204,13 @@ class Judgement:
 
     def _tell_unverified(self, head: Head) -> None:
         message = f"{head.source} is signed by no key that is known here, and vouches for nothing."
+        self._tell(head, "anchor_unverified" if head.anchor else "checkpoint_unverified", message)
+
+    def _tell(self, head: Head, code: str, message: str) -> None:
+        """A head that counts for nothing: an anchor that somebody gave was to show something, and shows it not."""
         if head.given:
-            self._found.gap(ANCHORING, None, "anchor_unverified", message)
+            self._found.gap(ANCHORING, None, code, message)
         else:
-            code = "anchor_unverified" if head.anchor else "checkpoint_unverified"
             self._found.note(None, code, message)
 
     def _agrees(self, head: Head) -> bool:
@@ -228,18 +231,21 @@ class Judgement:
 
 
 def judge_demands(
-    judgement: Judgement, demands: Demands, roots: Mapping[int, bytes], entries: int, found: Findings
+    judgement: Judgement, demands: Demands, roots: Mapping[int, bytes], reach: int, entries: int, found: Findings
 ) -> str:
-    """What is asked of the ledger as a whole, and found wanting. How it stands to the base; empty without one."""
+    """What is asked of the ledger as a whole, and found wanting. How it stands to the base; empty without one.
+
+    `entries` were read, and there may be as many as `reach`.
+    """
     if demands.seen is not None:
-        _judge_seen(*demands.seen, roots, entries, found)
+        _judge_seen(*demands.seen, roots, reach, found)
     if demands.require_anchor and judgement.anchored is None:
         found.gap(ANCHORING, None, "anchor_required", "No anchor out of the writer's reach vouches for this ledger.")
     after = entries - (judgement.anchored or 0)
     if demands.max_unanchored is not None and after > demands.max_unanchored:
         message = f"{after} entries follow the last anchor, and {demands.max_unanchored} may."
         found.gap(ANCHORING, judgement.anchored or 0, "unanchored_too_many", message)
-    return _judge_base(*demands.base, roots, entries, found) if demands.base is not None else ""
+    return _judge_base(*demands.base, roots, reach, found) if demands.base is not None else ""
 
 
 def _judge_seen(size: int, root: bytes, roots: Mapping[int, bytes], entries: int, found: Findings) -> None:
@@ -270,18 +276,20 @@ def _judge_base(size: int, root: bytes, roots: Mapping[int, bytes], entries: int
 def judge_key(terms: list[Term], judgement: Judgement, demands: Demands, found: Findings, *, declared: bool) -> str:
     """`pinned`, `self-declared` or `none`: how far the ledger's keys are known by other means than its own word.
 
-    `declared`: it names one, be it one that can be used or not.
+    A pinned key counts where it has signed, or handed over to one that has. `declared`: it names one, be it one that
+    can be used or not.
     """
     pinned = [key for key in demands.keys if key.algorithm == ED25519]
     vouched = [number for number, term in enumerate(terms) if term.key in pinned]
     if pinned and not vouched:
         message = "The key that was pinned is none of this ledger's: it is another ledger, or was signed anew."
         found.contradiction(KEY, None, "key_mismatch", message)
+    known = [term.key for term in terms[vouched[0] :]] if vouched else []
+    if any(key in known for key in judgement.sealed_by):
+        return "pinned"
+    message = "No checkpoint of this ledger is signed by a pinned key, or by one that such a key has passed on to."
     if demands.require_key:
-        known = [term.key for term in terms[vouched[0] :]] if vouched else []
-        if not any(key in known for key in judgement.sealed_by):
-            message = (
-                "No checkpoint of this ledger is signed by a pinned key, or by one that such a key has passed on to."
-            )
-            found.gap(KEY, None, "key_required", message)
-    return "pinned" if vouched else "self-declared" if declared else "none"
+        found.gap(KEY, None, "key_required", message)
+    elif vouched:
+        found.note(None, "key_unused", message)  # Anybody can name a key.
+    return "self-declared" if declared else "none"

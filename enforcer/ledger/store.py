@@ -47,7 +47,7 @@ def parse_identity(data: bytes, where: str) -> Identity:
     """Read `ledger.json`. Raises `DamagedError`: `ledger_unknown_format` or `ledger_identity_damaged`."""
     try:
         members = parse_line(data)
-        if isinstance(members, dict) and members.get("format") != FORMAT:
+        if isinstance(members, dict) and isinstance(members.get("format"), str) and members["format"] != FORMAT:
             message = f"The ledger is of the format {members.get('format')!r}; this release reads {FORMAT}."
             raise DamagedError("ledger_unknown_format", message, where=where, fix="Use the release that wrote it.")
         identity = Identity.unpack(members)

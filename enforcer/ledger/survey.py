@@ -148,12 +148,17 @@ class Survey:
             else:
                 first = segment.first
                 self._enter(segment)
+            if not self._chain.whole:
+                tiles = None  # What stands before is not known, so a tile that differs contradicts nothing.
             run = Run(first, self._found, tree=self._chain.tree.copy(), wanted=self._wanted, tiles=tiles)
             try:
                 passes.read(segment, run)
             except OSError as error:
                 self._found.gap(INTEGRITY, run.next, "segment_unreadable", f"{segment.name}: {error.strerror}.")
-            self._chain.join(run)
+                self._chain.join(run)
+                self._chain.lose(last=segment == self._segments[-1])
+            else:
+                self._chain.join(run)
         self._replay.finish()
         self._torn: Mapping[str, int] = passes.torn
 
@@ -242,7 +247,7 @@ class Survey:
         terms = terms_of(self._identity, self._replay.rotations, check, found)
         judgement = Judgement(terms, chain.roots, chain.reach, demands, check=check, found=found)
         judgement.take(self._heads)
-        base = judge_demands(judgement, demands, chain.roots, chain.reach, found)
+        base = judge_demands(judgement, demands, chain.roots, chain.reach, chain.entries, found)
         declared = self._identity is not None and self._identity.key is not None
         key = judge_key(terms, judgement, demands, found, declared=declared)
         self._tell_of_ledger()

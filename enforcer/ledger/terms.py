@@ -10,7 +10,7 @@ import binascii
 
 from enforcer.errors import RequestError
 from enforcer.ledger.note import parse_vkey
-from enforcer.ledger.report import KEY, LEGALITY
+from enforcer.ledger.report import INTEGRITY, KEY
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ def terms_of(
     for seq, event in rotations:
         fault = _rotation_fault(identity, terms, seq, event, check)
         if fault:
-            found.contradiction(LEGALITY, seq, "rotation_invalid", f"The key does not change hands: {fault}.")
+            found.contradiction(INTEGRITY, seq, "rotation_invalid", f"The key does not change hands: {fault}.")
         else:
             terms[-1] = terms[-1].replace(cap=event.cap)
             terms.append(Term(parse_vkey(event.new), after=seq))
