@@ -118,14 +118,14 @@ def full_disk(name: str, folder: Path, pages: Iterable[int]) -> list[Result]:
     """The scene on a disk of its own with so many free pages; when it has been played, there is room again."""
     argv = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m", "acceptance.crash_rounds"]
     argv += [name, str(folder), *map(str, pages)]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return [
-            {"id": f"full|{name}|none", "skipped": f"no file system could be mounted: {why}", "lost": 0, "wrong": []}
-        ]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environ)
+        why = "" if not done.returncode else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    except FileNotFoundError as error:
+        why = str(error)
+    if why:
+        return [{"id": f"full|{name}|none", "skipped": f"no file system of its own: {why}", "lost": 0, "wrong": []}]
     results: list[Result] = json.loads(done.stdout)
     return results
 

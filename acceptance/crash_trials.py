@@ -125,19 +125,22 @@ class Trials:
     def cases(self) -> Iterator[Case]:
         """Every call with every fault that can befall it."""
         calls, writes = self.calls(), self.writes()
-        traced = [call.file for call in calls if call.name in ("write", "pwrite64")]
-        assert traced == [call.file for call, _ in writes], "there are writes that do not go through the disk"
+        traced = [call for call in calls if call.name in ("write", "pwrite64")]
+        through_disk = [call.file for call, _ in writes]
+        assert [call.file for call in traced] == through_disk, "there are writes that do not go through the disk"
         for call in calls:
             for fault in EXPRESSIONS:
                 yield Case(self.scenario.name, call, fault)
-        for call, size in writes:
+        for same, (call, size) in zip(traced, writes, strict=True):
             for kept in sorted({0, 1, size // 2, size - 1}):
-                yield Case(self.scenario.name, call, SHORT, kept)
+                yield Case(self.scenario.name, call._replace(name=same.name), SHORT, kept)
 
     def try_case(self, case: Case) -> dict[str, Any]:
         """Play the scene with a fault, look at what is left, and let the next process go on from there."""
         told, wrong = self.strike(case)
         first = "killed" if case.fault == KILL else _ending(told)
+        if first == "refused" and not any("error" in one for one in told[-1:]):
+            wrong = [*wrong, f"it ended without a word: {told}"]
         about = {"scenario": case.scenario, "call": case.call.name, "file": case.call.file, "fault": case.fault}
         return {**self.judge(case.id, told, wrong), **about, "first": first}
 

@@ -260,28 +260,20 @@ def _files(folder: Path) -> list[Path]:
 
 
 FILES = (
-    Family("something deleted", ("23",), "state/, the ledger, segments, ledger.json; emptied, or a link", TIERS, _gone),
-    Family("another ledger in its place", ("20", "21", "23"), "of another project, or begun anew", COMBINED, _replaced),
-    Family("a bit of ledger.json", ("16",), "every bit", (ALONE,), _identity_bits),
+    Family("something deleted", "state/, the ledger, segments, ledger.json; emptied, or a link", TIERS, _gone),
+    Family("another ledger in its place", "of another project, or begun anew", COMBINED, _replaced),
+    Family("a bit of ledger.json", "every bit", (ALONE,), _identity_bits),
     Family(
         "checkpoints edited",
-        ("16", "19"),
         "every bit of the newest, its copy, the anchor's copy",
         (ALONE,),
         _checkpoint_edits,
     ),
-    Family(
-        "checkpoints replaced", ("19", "20", "21"), "gone, old, foreign, of a longer ledger", TIERS, _checkpoint_others
-    ),
-    Family(
-        "tiles edited", ("16",), "a bit of each fourth of a hash; gone, short, swapped", (ALONE,), _tiles, longer=True
-    ),
-    Family(
-        "working files edited", ("16", "23"), "commit, lock, quarantine: every bit, gone, noise", (ALONE,), _helpers
-    ),
+    Family("checkpoints replaced", "gone, old, foreign, of a longer ledger", TIERS, _checkpoint_others),
+    Family("tiles edited", "a bit of each fourth of a hash; gone, short, swapped", (ALONE,), _tiles, longer=True),
+    Family("working files edited", "commit, lock, quarantine: every bit, gone, noise", (ALONE,), _helpers),
     Family(
         "commit edited, then a write",
-        ("16", "23"),
         "a bit of each byte; records that claim a repair",
         (CACHED,),
         _records,
@@ -289,7 +281,6 @@ FILES = (
     ),
     Family(
         "tiles edited, then a checkpoint",
-        ("16",),
         "a byte of every other hash; gone, short, swapped",
         (CACHED,),
         _tiles_before_sealing,
@@ -298,7 +289,6 @@ FILES = (
     ),
     Family(
         "caches edited, stale or foreign",
-        ("16", "20", "21"),
         "read by reading commands and `verify --incremental`",
         (CACHED,),
         _caches,
@@ -307,7 +297,6 @@ FILES = (
     ),
     Family(
         "lines changed under a mark",
-        ("16",),
         "that `verify --incremental` has read before, or not; the mark left, or gone",
         (CACHED,),
         _under_marks,

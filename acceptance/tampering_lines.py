@@ -178,28 +178,20 @@ def _cutter(ground: Ground, size: int, tail: bytes = b"") -> Change:
     return lambda bench: bench.put_lines(ground.lines[:size], tail)
 
 
-BITS = Family("a bit of a line", ("16",), "every bit of lines 0 to 198, line ends included", (ALONE,), _bits)
+BITS = Family("a bit of a line", "every bit of lines 0 to 198, line ends included", (ALONE,), _bits)
 
 LINES = (
     BITS,
-    Family(
-        "a bit of the last line", ("16",), "every bit of line 199, which no checkpoint covers", TIERS, _bits_of_last
-    ),
-    Family("an entry deleted", ("17",), "each but the last", (ALONE,), _deletions),
-    Family("an entry repeated", ("17",), "each, behind itself", (ALONE,), _duplicates),
-    Family("neighbours swapped", ("17",), "each pair", (ALONE,), _swaps),
-    Family("a copy inserted", ("17",), "of another entry, at every place", (ALONE,), _copies),
-    Family("a new entry inserted", ("17",), "well formed, with right links, before each entry", (ALONE,), _inventions),
-    Family(
-        "a foreign line inserted", ("17", "21"), "at every place: as it is, and with right links", (ALONE,), _foreign
-    ),
-    Family("a line re-encoded", ("16",), "equal as JSON: white space, order, escapes, numbers", (ALONE,), _encodings),
-    Family(
-        "a line of another ledger", ("21",), "in place of each: as it is, linked, all after it too", (ALONE,), _splices
-    ),
-    Family("a cut between lines", ("18",), "after 0 to 199 lines, checkpoints left", TIERS, _cuts),
-    Family("a cut, and no checkpoint left", ("18",), "after 0 to 199 lines", TIERS, _cuts_unsealed),
-    Family(
-        "a cut inside a line", ("18",), "of each line the first byte, half of it, all but its end", TIERS, _cuts_inside
-    ),
+    Family("a bit of the last line", "every bit of line 199, which no checkpoint covers", TIERS, _bits_of_last),
+    Family("an entry deleted", "each but the last", (ALONE,), _deletions),
+    Family("an entry repeated", "each, behind itself", (ALONE,), _duplicates),
+    Family("neighbours swapped", "each pair", (ALONE,), _swaps),
+    Family("a copy inserted", "of another entry, at every place", (ALONE,), _copies),
+    Family("a new entry inserted", "well formed, with right links, before each entry", (ALONE,), _inventions),
+    Family("a foreign line inserted", "at every place: as it is, and with right links", (ALONE,), _foreign),
+    Family("a line re-encoded", "equal as JSON: white space, order, escapes, numbers", (ALONE,), _encodings),
+    Family("a line of another ledger", "in place of each: as it is, linked, all after it too", (ALONE,), _splices),
+    Family("a cut between lines", "after 0 to 199 lines, checkpoints left", TIERS, _cuts),
+    Family("a cut, and no checkpoint left", "after 0 to 199 lines", TIERS, _cuts_unsealed),
+    Family("a cut inside a line", "of each line the first byte, half of it, all but its end", TIERS, _cuts_inside),
 )

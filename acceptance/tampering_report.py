@@ -158,7 +158,7 @@ def _by_code(families: list[Family], tallies: Tallies) -> str:
     for family in families:
         tally = tallies[family.name].get(ALONE.name)
         if tally is not None:
-            named = f"{tally.named:,} of {tally.kinds[DETECTED]:,}" if tally.named else "concerns no one entry"
+            named = f"{tally.named:,} of {tally.cases:,}" if tally.named else "concerns no one entry"
             rows.append([family.name, named, _codes(tally)])
     return _table(rows)
 

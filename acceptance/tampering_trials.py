@@ -193,13 +193,12 @@ def _written(bench: Bench, code: str) -> Outcome:
 
 
 class Family(NamedTuple):
-    """A class of cases. `attacks` are the rows of the threat model that it is about, `what` says it in words.
+    """A class of cases: its name, which the threat model uses, what it does in words, and who is asked.
 
     `longer`: on the longer ledger, with tiles and snapshots. `then` is the trial that each is put to.
     """
 
     name: str
-    attacks: tuple[str, ...]
     what: str
     views: tuple[View, ...]
     cases: Callable[[Ground], Sequence[Case]]

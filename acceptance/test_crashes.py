@@ -27,7 +27,7 @@ def sample() -> dict[str, Any]:
     assert done.stdout, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if done.returncode == 2:
-        if os.environ.get("CI") == "true":
+        if os.environ.get("CI") == "true" and sys.platform == "linux":
             pytest.fail(f"what has to be shown is not shown: {summary['skipped']}")
         pytest.skip(summary["skipped"])
     return {**summary, "status": done.returncode, "said": done.stderr}

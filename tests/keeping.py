@@ -27,7 +27,20 @@ class Killed(BaseException):
     """The process is no more. Nothing of ours may catch it."""
 
 
-class DoomedDisk(SystemDisk):
+class QuickDisk(SystemDisk):
+    """The disk without its syncs: what is tested here is what is done in which order, and not what a device loses."""
+
+    def datasync(self, fd: int) -> None:
+        pass
+
+    def sync(self, fd: int) -> None:
+        pass
+
+    def sync_folder(self, path: str) -> None:
+        pass
+
+
+class DoomedDisk(QuickDisk):
     """A disk on which the `nth` call that changes or opens something fails with EIO, or is where the process dies.
 
     A process that is dead does nothing more. `bury` gives back what it held, as the system does.
@@ -93,7 +106,7 @@ class Place:
 
     def begin(self, *tasks: str) -> Place:
         self.root.mkdir(parents=True)
-        initialize(str(self.root), environ=self.environ)
+        initialize(str(self.root), environ=self.environ, disk=QuickDisk())
         with self.open() as enforcer:
             for task in tasks:
                 enforcer.open_task(task)
@@ -103,13 +116,13 @@ class Place:
     def copy(self, base: Path) -> Place:
         """The same project somewhere else, remembered by its user as the ledger that belongs there."""
         other = Place(base)
-        shutil.copytree(self.base, base)
+        shutil.copytree(self.base, base, ignore=shutil.ignore_patterns(".cache"))
         ledger = next(path.name for path in other.home.iterdir() if path.name != "paths")
-        UserState(str(other.home), SystemDisk(), SystemEntropy()).remember(str(other.state), ledger)
+        UserState(str(other.home), QuickDisk(), SystemEntropy()).remember(str(other.state), ledger)
         return other
 
     def open(self, **ports: Any) -> Enforcer:
-        return Enforcer.open(root=str(self.root), environ=self.environ, **ports)
+        return Enforcer.open(root=str(self.root), environ=self.environ, **{"disk": QuickDisk(), **ports})
 
     def keys(self, ledger: str) -> set[str]:
         """The names of the key files of a ledger."""

@@ -103,9 +103,7 @@ def test_an_entry_that_the_keys_have_not_signed_changes_nothing(place: Place) ->
     """Whoever writes the ledger without the key can claim a change; it counts for nothing, and is told of."""
     with place.open() as enforcer:
         vkey = key_here(enforcer)
-        forged = KeyRotated(
-            actor="eve", old=vkey, new=vkey, seq=2, cap=99, old_signature="AAAA", new_signature="AAAA"
-        )
+        forged = KeyRotated(actor="eve", old=vkey, new=vkey, seq=2, cap=99, old_signature="AAAA", new_signature="AAAA")
         with enforcer.ledger.writing():
             data = format_event(forged, task=None, key=".forged", source=enforcer.identity.origin)
             enforcer.ledger.append(forged, data, task=None, key=".forged")

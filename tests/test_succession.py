@@ -352,7 +352,11 @@ def go_on(place: Place, note: bytes) -> Condemned:
                 former = event.predecessor.origin.removeprefix("enforcer/")
                 archive = f"{place.state}/archive/{former}"
                 return Condemned(
-                    former=former, trusted=2, ledger=enforcer.identity.id, key=enforcer.identity.key or "", archive=archive
+                    former=former,
+                    trusted=2,
+                    ledger=enforcer.identity.id,
+                    key=enforcer.identity.key or "",
+                    archive=archive,
                 )
         return compromise(enforcer, reason="second", anchors=[note])
 

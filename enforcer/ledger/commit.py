@@ -95,7 +95,7 @@ class Commit:
         self._locks = (FileLock(self._path, disk=disk), FileLock(f"{self._path}.odd", disk=disk))
         self._mutex = RLock()
         self._depth = 0
-        self._synced = (-1, -1)
+        self._synced = (-1, -1)  # The end of a line that was taken in, so never of bytes that a repair cuts off.
         self._failed: Mark | None = None
         self._parsed: tuple[bytes, Mark] = (b"", _NOTHING)
         self._marks: dict[tuple[int, int], str] = {}
@@ -244,7 +244,7 @@ class Commit:
                 self._disk.sync_folder(self._folder)
         except OSError as error:
             raise unavailable("ledger_not_writable", f"{error.strerror}: {self._path}", self._folder) from error
-        self._synced, self._parsed = (-1, -1), (data, record)
+        self._parsed = (data, record)
 
     def fail(self, segment: Segment, record: Mark) -> None:
         """Let nobody trust what is above the last synced offset, while the record is held."""

@@ -148,9 +148,7 @@ def test_a_change_of_keys_has_to_stand_in_the_tree(signed: Signed, tmp_path) -> 
     signed.history.put([*signed.lines()])
     honest = Signed(signed.history)
     honest.rotate(900)
-    data = changed(
-        receipt(honest, NEXT), lambda members: members["rotations"].__setitem__(0, line.decode())
-    )
+    data = changed(receipt(honest, NEXT), lambda members: members["rotations"].__setitem__(0, line.decode()))
     report = checked(data, OWN)
     assert (report.integrity, report.key) == (TAMPERED, "none")
     assert codes(report) == {"inclusion_unproven", "key_unproven"}

@@ -12,7 +12,7 @@ from tests.faults import CountingEntropy
 from tests.ledger.conformance import append, fill, refused
 from tests.ledger.histories import KEY
 from tests.ledger.test_crashes import FOLDER, World
-from tests.machine import Process
+from tests.machine import Fault, Process
 
 HELD = 8  # Lines of a segment here.
 
@@ -122,6 +122,18 @@ def test_a_segment_is_synced_before_the_next_one_begins(world):
     append(ledger, refused(1), key=".x")
     order = [call for call in process.calls if call in ("datasync", "open", "sync", "sync_folder", "append")]
     assert order[-5:] == ["datasync", "open", "sync", "sync_folder", "append"]
+
+
+@pytest.mark.parametrize("call", ["sync", "sync_folder"])
+def test_a_new_segment_that_was_not_stored_is_made_anew_and_not_asked_again(world, ledger, call):
+    more(ledger, 3)
+    process = Process(world.machine, Fault("eio", calls=(call,)))
+    with pytest.raises(UnavailableError, match="sync_failed"):
+        append(reading(world, process=process), refused(1), key=".x")
+    left = world.machine.names[path(4 * HELD)]
+    append(ledger, refused(2), key=".y")
+    assert world.machine.names[path(4 * HELD)] is not left
+    assert [entry.event.type for entry in ledger.entries(4 * HELD)] == ["ledger.recovered", "command.refused"]
 
 
 def test_an_empty_segment_that_a_crash_left_is_used(world, ledger):
