@@ -1,4 +1,6 @@
-"""Processes that things happen to: forked from one that has everything imported, and under `strace` before they begin.
+"""Processes, and what happens to their system calls.
+
+Each is forked from one that has everything imported, and is under `strace` before it does anything.
 
 Short writes are the kernel's own: a limit on the size of files (`RLIMIT_FSIZE`) is set around the one write that it is
 to cut.
@@ -19,7 +21,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from enforcer.ports import SystemDisk
 
@@ -27,6 +29,10 @@ CALLS = (
     *("write", "pwrite64", "fdatasync", "fsync", "ftruncate"),
     *("open", "openat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat"),
 )
+KILL, SHORT = "kill", "short"
+ERRORS = {"EIO": "error=EIO:when={}", "ENOSPC": "error=ENOSPC:when={}"}
+LASTING = {"EIO on": "error=EIO:when={}+", "ENOSPC on": "error=ENOSPC:when={}+"}
+EXPRESSIONS = {KILL: "signal=KILL:when={}", **ERRORS, **LASTING}
 PATIENCE = 60  # Seconds after which a process that does not end is taken to hang.
 
 
@@ -40,6 +46,29 @@ _HELD = re.compile(r"(?:^|[ (])(?:AT_FDCWD|\d+)<([^>]*)>")
 
 
 Tell = Callable[[dict[str, Any]], None]
+
+
+class Call(NamedTuple):
+    """The n-th call of its kind that a process makes, and the file it is on."""
+
+    name: str
+    number: int
+    file: str
+    injected: bool = False
+
+
+class Case(NamedTuple):
+    """A fault on a call; of a short write, `kept` bytes arrive."""
+
+    scenario: str
+    call: Call
+    fault: str
+    kept: int = -1
+
+    @property
+    def id(self) -> str:
+        kept = f" {self.kept}" if self.kept >= 0 else ""
+        return f"{self.scenario}|{self.call.name}|{self.call.number}|{self.call.file}|{self.fault}{kept}"
 
 
 def can_trace() -> str:

@@ -8,7 +8,6 @@ after. A step that gets an error is tried once more with the same key, by the sa
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
@@ -291,8 +290,3 @@ def healing(scenario: Scenario) -> Iterator[Step]:
     yield from scenario.steps
     yield attest("after")
     yield seal()
-
-
-def user_files(place: Place) -> list[str]:
-    """Every file there is, for a look at what a crash leaves lying about."""
-    return sorted(os.path.relpath(path, place.folder) for path in place.folder.rglob("*") if path.is_file())

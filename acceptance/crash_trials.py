@@ -13,16 +13,26 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from acceptance.crash_processes import TOLD, Child, ShortDisk, Tell, Unsynced, attached, calls_in, paths_of
+from acceptance.crash_processes import (
+    EXPRESSIONS,
+    KILL,
+    SHORT,
+    TOLD,
+    Call,
+    Case,
+    Child,
+    ShortDisk,
+    Tell,
+    Unsynced,
+    attached,
+    calls_in,
+    paths_of,
+)
 from acceptance.crash_scenes import Ack, Place, Scenario, Session, healing, play
 from enforcer.ports import SystemDisk
 
-KILL, SHORT = "kill", "short"
-ERRORS = {"EIO": "error=EIO:when={}", "ENOSPC": "error=ENOSPC:when={}"}
-LASTING = {"EIO on": "error=EIO:when={}+", "ENOSPC on": "error=ENOSPC:when={}+"}
-EXPRESSIONS = {KILL: "signal=KILL:when={}", **ERRORS, **LASTING}
 # Copies and derived data, the record of what is synced, locks, and the expiry of leases.
 NEVER_SYNCED = (
     ".cache",
@@ -37,29 +47,6 @@ NEVER_SYNCED = (
 # What `verify` may say after a crash: a line is not complete, or the pinned key has not signed a checkpoint yet.
 NOTES = {"torn_tail", "key_unused"}
 CALLERS = "bad_process"  # What is said of a file that the caller named, and that cannot be read.
-
-
-class Call(NamedTuple):
-    """The n-th call of its kind that a process makes, and the file it is on."""
-
-    name: str
-    number: int
-    file: str
-    injected: bool = False
-
-
-class Case(NamedTuple):
-    """A fault on a call; of a short write, `kept` bytes arrive."""
-
-    scenario: str
-    call: Call
-    fault: str
-    kept: int = -1
-
-    @property
-    def id(self) -> str:
-        kept = f" {self.kept}" if self.kept >= 0 else ""
-        return f"{self.scenario}|{self.call.name}|{self.call.number}|{self.call.file}|{self.fault}{kept}"
 
 
 class Trials:

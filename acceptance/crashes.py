@@ -22,7 +22,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from acceptance.crash_processes import can_trace, end_with_parent
+from acceptance.crash_processes import SHORT, Call, Case, can_trace, end_with_parent
 from acceptance.crash_report import write_report
 from acceptance.crash_rounds import (
     cut_last_line,
@@ -35,7 +35,7 @@ from acceptance.crash_rounds import (
     sync_first,
 )
 from acceptance.crash_scenes import SCENARIOS
-from acceptance.crash_trials import SHORT, Call, Case, Trials
+from acceptance.crash_trials import Trials
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".crashes"
@@ -85,9 +85,13 @@ _folder = Path()
 
 
 def _begin_worker(folder: str) -> None:
-    global _folder
     end_with_parent()
-    _folder = Path(folder) / str(os.getpid())
+    _work_below(Path(folder) / str(os.getpid()))
+
+
+def _work_below(folder: Path) -> None:
+    global _folder
+    _folder = folder
 
 
 def _trials_of(scenario: str) -> Trials:
@@ -203,6 +207,8 @@ def main() -> int:
         print(json.dumps({"skipped": why}))
         return 2
     with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
+        if options.case:
+            return _again(options.case, Path(folder))
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(options.jobs, spawn, _begin_worker, (folder,)) as pool:
             if options.all:
@@ -212,6 +218,18 @@ def main() -> int:
     if options.report:
         write_report(Path(options.report), results)
     return _conclude(results)
+
+
+def _again(name: str, folder: Path) -> int:
+    """One case of a fault, by its id as it was told."""
+    _work_below(folder)
+    cases = [case for case in _faults(name.split("|")[0]).items if case.id == name]
+    if not cases:
+        print(f"there is no case {name!r}", file=sys.stderr)
+        return 2
+    result = _trials_of(cases[0].scenario).try_case(cases[0])
+    print(json.dumps(result, indent=2))
+    return 1 if result["wrong"] else 0
 
 
 def _conclude(results: list[Result]) -> int:
@@ -234,6 +252,7 @@ def _options() -> argparse.Namespace:
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--all", action="store_true", help="every case; goes on where an earlier run was stopped")
     amount.add_argument("--sample", type=int, default=40, help="so many faults, drawn by the seed")
+    amount.add_argument("--case", help="one case of a fault once more, by its id")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, by default one a core")
     parser.add_argument("--report", help="a file for the table of the run")

@@ -44,10 +44,14 @@ class State:
     """What is done: the honest ledgers, and one line for each chunk."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._results = folder, folder / "results.jsonl"
+        self._results = folder / "results.jsonl"
         mark = folder / "sources"
+        if folder.exists() and any(folder.iterdir()) and not mark.exists():
+            raise SystemExit(f"{folder} holds something else: name another folder with --state")
         if not mark.exists() or mark.read_text() != sources():
             shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            mark.write_text("not yet")
             prepare(folder / "ground")
             mark.write_text(sources())
         self.ground = Ground(folder / "ground")

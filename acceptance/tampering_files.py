@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acceptance import tampering as forger
+from acceptance.doubles import ManualClock
 from acceptance.tampering_base import ANCHORED, LENGTH, Ground, segment_of
 from acceptance.tampering_bench import Bench
 from acceptance.tampering_histories import put_checkpoints
@@ -156,23 +157,34 @@ def _helpers(ground: Ground) -> list[Case]:
 
 def _records(ground: Ground) -> list[Case]:
     """The record of what is synced, before somebody writes: one bit of each byte, and records that claim a repair."""
-    path = ground.root / "state" / "ledger" / "commit"
-    data, size = path.read_bytes(), ground.offsets[-1]
+    data, size = (ground.root / "state" / "ledger" / "commit").read_bytes(), ground.offsets[-1]
     cases = []
     for offset in range(len(data)):
         cases.append(_beside(f"byte {offset} of commit", "ledger/commit", _flip(data, offset, offset % 8)))
     for state in ("ok", "failed", "torn", "anew"):
         for place in (0, ground.offsets[100], ground.offsets[100] + 9, size - 1, size, size + 500):
             for start in (0, ground.offsets[100], size):
-                record = _record(data, place, state, start)
-                cases.append(_beside(f"{state} at {place} from {start}", "ledger/commit", record))
+                change = _claimer(state, place, start)
+                cases.append(Case(f"{state} at {place} from {start}", change, intact=LENGTH, advisory=True))
     return [*cases, _beside("commit gone", "ledger/commit", None), _beside("commit emptied", "ledger/commit", b"")]
 
 
-def _record(data: bytes, offset: int, state: str, start: int) -> bytes:
-    """A well-formed record: everybody can compute its check."""
-    magic, mark, segment = data.decode().split()[:3]
-    text = f"{magic} {mark} {segment} {offset:020} {state:<6} {start:020} {5:020} {'0' * 64} "
+def _claimer(state: str, offset: int, start: int) -> Change:
+    """Writes a record that is well formed and of this very file: nothing in it is secret."""
+
+    def change(bench: Bench) -> None:
+        data, segment = (bench.ledger / "commit").read_bytes(), (bench.state / SEGMENT).stat()
+        *before, mark, first, _, _, _, _, digest, _ = data.decode().split()
+        assert _record([*before, mark, first], len(b"".join(bench.lines)) + len(bench.lines), "ok", 0, digest) == data
+        boot = ManualClock().boot()[0]
+        mark = hashlib.sha256(f"{boot}\n{segment.st_dev}\n{segment.st_ino}".encode()).hexdigest()[:32]
+        bench.put("ledger/commit", _record([*before, mark, first], offset, state, start, digest))
+
+    return change
+
+
+def _record(before: list[str], offset: int, state: str, start: int, digest: str) -> bytes:
+    text = f"{' '.join(before)} {offset:020} {state:<6} {start:020} {0:020} {digest} "
     return (text + hashlib.sha256(text.encode()).hexdigest()[:16] + "\n").encode()
 
 

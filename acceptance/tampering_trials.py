@@ -156,7 +156,10 @@ def resuming(bench: Bench, case: Case, views: tuple[View, ...]) -> Outcomes:
 
 
 def writing(bench: Bench, case: Case, views: tuple[View, ...]) -> Outcomes:
-    """Somebody writes and seals the next entry: it goes behind everything that was acknowledged, or is refused."""
+    """Somebody writes and seals the next entry: it goes behind everything that was acknowledged, or is refused.
+
+    An entry that tells of a repair is declared: nobody needed one, and nothing shows that.
+    """
     try:
         case.change(bench)
         outcome = _written(bench, _write(bench))
@@ -186,7 +189,10 @@ def _written(bench: Bench, code: str) -> Outcome:
     codes = (*([code] if code else ()), *_codes(report))
     if not whole or not sealed:
         return Outcome(SILENT, codes, detail=f"{len(lines)} lines, sealed: {sealed}")
-    return Outcome(HARMLESS if report["verdict"] == "verified" and not code else DETECTED, codes)
+    if code or report["verdict"] != "verified":
+        return Outcome(DETECTED, codes)
+    told = any(b'"type":"dev.enforcer.ledger.recovered"' in line for line in lines[len(bench.lines) :])
+    return Outcome(DECLARED if told else HARMLESS, codes)
 
 
 # Classes of cases -----------------------------------------------------------------------------------------------------

@@ -424,6 +424,14 @@ def test_a_kept_file_that_is_no_checkpoint_is_no_pass_and_stays(content: bytes, 
     assert (job.kept / "checkpoint").read_bytes() == content
 
 
+def test_what_cannot_be_kept_is_no_pass(shop: Shop, job: Job, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    status, said = job.check(shop.ledger, str(shop.key), str(tmp_path / "file" / "kept"))
+
+    assert (status, "cannot be kept" in said) == (2, True)
+
+
 def test_what_a_commit_brings_along_was_not_kept(shop: Shop, job: Job) -> None:
     (job.clone / "cache").mkdir()
     (job.clone / "cache" / "checkpoint").write_bytes(shop.kept)

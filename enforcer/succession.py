@@ -28,6 +28,7 @@ from enforcer.initialize import begin, new_identity
 from enforcer.keyring import check_keyed, read_keyring
 from enforcer.ledger import files
 from enforcer.ledger.checkpoint import parse_checkpoint
+from enforcer.ledger.codec import JsonFault
 from enforcer.ledger.files import FileLedger
 from enforcer.ledger.locks import FileLock
 from enforcer.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
@@ -185,6 +186,9 @@ def _begin_beside(enforcer: Enforcer, predecessor: Predecessor) -> Identity:
             begin(ledger, enforcer.actor, entropy=entropy, predecessor=predecessor)
         finally:
             ledger.close()
+    except JsonFault as fault:
+        message = f"The reason cannot be written down: {fault}."
+        raise RequestError("bad_text", message, fix="Give text that UTF-8 can express.") from fault
     except OSError as error:
         message = f"The new ledger cannot be made: {error.strerror}."
         raise UnavailableError("project_unwritable", message, where=folder, fix="Make the folder writable.") from error

@@ -8,7 +8,6 @@ back is noticed, and on demand the largest head that was vouched for, as the anc
 from __future__ import annotations
 
 import os
-import stat
 import sys
 import tempfile
 
@@ -22,10 +21,11 @@ from enforcer.ledger import verify as ledger_verify
 from enforcer.ledger.cache import Cache
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.heads import Demands
-from enforcer.ledger.note import COSIGNATURE, ED25519, NoteFault, parse_note, parse_vkey
+from enforcer.ledger.note import COSIGNATURE, ED25519, NoteFault, parse_note
 from enforcer.ledger.report import TAMPERED, UNVERIFIABLE, VERIFIED, Finding, Report
 from enforcer.ledger.segments import SUFFIX
 from enforcer.ledger.store import parse_identity
+from enforcer.pinned import read_keys
 from enforcer.ports import SystemDisk, SystemEntropy, read_file
 from enforcer.publication import load_anchors
 from enforcer.published import check_out, refs_around, tree_of
@@ -34,17 +34,15 @@ from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from enforcer.ledger.heads import Anchor
-    from enforcer.ledger.note import VerifierKey
     from enforcer.ports import Disk, Entropy
     from enforcer.project import Project
 
     Progress = Callable[[int, int], None]
 
 ABSENT, BEHIND, FORKED = "absent", "behind", "forked"
-KEY_FILE_LIMIT = 1 << 16
 
 
 class Asked(Record, kw_only=True):
@@ -290,35 +288,3 @@ def _count_lines(folder: str, disk: Disk) -> int:
 def _cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def read_keys(text: str, algorithms: Collection[int] = (ED25519,)) -> tuple[VerifierKey, ...]:
-    """The verifier keys of a vkey, or of a file with one a line. Words may follow a key, as `key show` prints them.
-
-    Raises `RequestError` `bad_vkey`.
-    """
-    if text.count("+") >= 2 and not os.path.lexists(text):
-        return (parse_vkey(text, algorithms),)
-    try:
-        lines = _read_text(text).splitlines()
-    except (OSError, ValueError) as error:
-        message = f"This is no verifier key, and no file that holds one: {getattr(error, 'strerror', None) or error}."
-        fix = "Give the whole line that `enforcer key show` printed, or a file with such lines."
-        raise RequestError("bad_vkey", message, where=text[:200], fix=fix) from error
-    words = [line.split(maxsplit=1)[0] for line in lines if line.strip() and not line.startswith("#")]
-    keys = tuple(parse_vkey(word, algorithms) for word in words)
-    if not keys:
-        raise RequestError("bad_vkey", "The file holds no verifier key.", where=text, fix="One a line.")
-    return keys
-
-
-def _read_text(path: str) -> str:
-    """A short text file. `OSError` and `ValueError` pass."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(fd, encoding="utf-8") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("it is no regular file")
-        text = file.read(KEY_FILE_LIMIT + 1)
-    if len(text) > KEY_FILE_LIMIT:
-        raise ValueError(f"it is longer than {KEY_FILE_LIMIT} characters")
-    return text

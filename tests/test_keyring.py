@@ -11,6 +11,7 @@ import pytest
 from enforcer.attestation.signatures import verify_ed25519
 from enforcer.enforcer import Enforcer
 from enforcer.errors import DamagedError, EnforcerError, RequestError, UnavailableError
+from enforcer.initialize import initialize
 from enforcer.keyring import key_here, read_keyring, rotate, rotation_leaves
 from enforcer.ledger.entry import format_event
 from enforcer.ledger.note import format_vkey, parse_note, parse_vkey, verified_by
@@ -115,6 +116,7 @@ def test_an_entry_that_the_keys_have_not_signed_changes_nothing(place: Place) ->
 
 def test_of_two_who_rotate_at_once_each_has_its_turn_or_is_told_to_ask_again(place: Place) -> None:
     answers: list[str] = []
+    busy: list[str] = []
 
     def turn() -> None:
         with place.open() as enforcer:
@@ -122,7 +124,7 @@ def test_of_two_who_rotate_at_once_each_has_its_turn_or_is_told_to_ask_again(pla
                 try:
                     answers.append(rotate(enforcer, overlap=5).new)
                 except UnavailableError as error:
-                    assert error.code == "signer_busy"
+                    busy.append(error.code)
 
     threads = [threading.Thread(target=turn) for _ in range(3)]
     for thread in threads:
@@ -130,6 +132,7 @@ def test_of_two_who_rotate_at_once_each_has_its_turn_or_is_told_to_ask_again(pla
     for thread in threads:
         thread.join()
 
+    assert set(busy) <= {"signer_busy"}
     with place.open() as enforcer:
         enforcer.sealer.seal()
         keys = vkeys(enforcer)
@@ -217,8 +220,6 @@ def test_a_ledger_that_was_begun_without_a_key_is_given_none(tmp_path: Path) -> 
     (tmp_path / "one").mkdir()
     place.home.write_text("a file, so that no key can be kept")
     place.root.mkdir()
-    from enforcer.initialize import initialize
-
     initialize(str(place.root), environ=place.environ)
     with place.open() as enforcer:
         assert read_keyring(enforcer.ledger).terms == ()

@@ -18,8 +18,8 @@ from enforcer.evidence.git.refs import Blob, Refs
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.note import COSIGNATURE, format_vkey, parse_note
 from enforcer.ledger.report import Report
+from enforcer.pinned import read_keys
 from enforcer.publication import anchor_to_file, publish
-from enforcer.verification import read_keys
 from tests.publishing import House, git
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enforcer.attestation.markup import Html, quoted, tag
 from enforcer.attestation.moments import format_moment
-from enforcer.attestation.telling import tell
+from enforcer.attestation.telling import ORIGINS, origin_of, tell
 from enforcer.workflow import events
 from enforcer.workflow.evolve import evolve
 from enforcer.workflow.record import Record
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from enforcer.workflow.events import Accepted
     from enforcer.workflow.state import TaskState
 
-_ORIGINS = {"claimed": "claimed by the worker", "observed": "observed by Enforcer"}
 _COLUMNS = ("Origin", "Bytes", "SHA-256")
 _PROMPT_COLUMNS = ("Phase", "Who", "Drift")
 
@@ -133,12 +132,11 @@ def _phase(walk: Walk, phase: str, step: Step | None) -> Iterator[Child]:
 
 
 def _row(one: Accepted) -> Html:
-    origin = _ORIGINS.get(one.origin, one.origin) + (", the bytes of an earlier attempt" if one.reaffirmed else "")
-    style = one.origin if one.origin in _ORIGINS else None
+    style = one.origin if one.origin in ORIGINS else None
     return tag(
         "tr",
         tag("th", quoted(one.artifact), scope="row"),
-        tag("td", tag("span", origin, class_=style), data_label=_COLUMNS[0]),
+        tag("td", tag("span", origin_of(one), class_=style), data_label=_COLUMNS[0]),
         tag("td", str(one.size), class_="number", data_label=_COLUMNS[1]),
         tag("td", code(one.digest), data_label=_COLUMNS[2]),
     )

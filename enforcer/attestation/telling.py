@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from enforcer.workflow.events import Event, Notes, Refusal, Sealed
 
 
+ORIGINS = {"claimed": "claimed by the worker", "observed": "observed by Enforcer"}
+
+
 class Told(Record):
     """`kind` is a word or two, `style` a class, `what` the rest of the sentence, `facts` the particulars."""
 
@@ -110,10 +113,12 @@ def _advanced(event: events.PhaseAdvanced) -> Told:
 
 
 def _accepted(one: events.Accepted) -> Html:
-    again = ", the bytes of an earlier attempt" if one.reaffirmed else ""
-    return tag(
-        "li", quoted(one.artifact), f", {one.origin}{again}: {one.size} bytes, SHA-256 ", tag("code", one.digest)
-    )
+    return tag("li", quoted(one.artifact), f", {origin_of(one)}: {one.size} bytes, SHA-256 ", tag("code", one.digest))
+
+
+def origin_of(one: events.Accepted) -> str:
+    """Where evidence comes from, in words."""
+    return ORIGINS.get(one.origin, one.origin) + (", the bytes of an earlier attempt" if one.reaffirmed else "")
 
 
 def _refused(event: events.CommandRefused) -> Told:

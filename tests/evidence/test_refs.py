@@ -1,4 +1,4 @@
-"""Commits under `refs/enforcer/…`: written without a checkout, moved forward only, read from here and from elsewhere."""
+"""Commits under `refs/enforcer/…`: written without a checkout, moved forward only, read from here and elsewhere."""
 
 from __future__ import annotations
 

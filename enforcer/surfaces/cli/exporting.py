@@ -10,9 +10,9 @@ from enforcer.attestation.signatures import verify_ed25519
 from enforcer.exports import FORMATS, LAYOUT, RECEIPT, export_site, export_task, prove_entry, write_files
 from enforcer.ledger.receipt import MAX_RECEIPT
 from enforcer.ledger.vouching import PROOF, check_file
+from enforcer.pinned import read_keys
 from enforcer.surfaces.cli.options import opened, read_bytes, reading
 from enforcer.surfaces.cli.output import line, show_bytes, show_json
-from enforcer.verification import read_keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from enforcer.ledger.note import COSIGNATURE, MAX_NOTE
+from enforcer.pinned import read_keys
 from enforcer.publication import anchor_to_file, anchor_to_git
 from enforcer.publication import publish as publish_ledger
 from enforcer.surfaces.cli.options import opened, read_bytes, reading
 from enforcer.surfaces.cli.output import line, show_json
 from enforcer.surfaces.cli.witnessing import moment
-from enforcer.verification import read_keys
 from enforcer.witnesses import take_cosignatures
 
 TYPE_CHECKING = False

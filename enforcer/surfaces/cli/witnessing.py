@@ -8,9 +8,9 @@ import click
 
 from enforcer.attestation.moments import format_moment
 from enforcer.errors import UnavailableError
+from enforcer.pinned import read_keys
 from enforcer.ports import SystemDisk, SystemEntropy, write_durably
 from enforcer.surfaces.cli.output import line, show_json
-from enforcer.verification import read_keys
 from enforcer.witnesses import cosign_log, create_witness, open_witness
 
 TYPE_CHECKING = False
