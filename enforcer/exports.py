@@ -157,7 +157,7 @@ def _page(enforcer: Enforcer, leaves: list[bytes]) -> bytes:
     try:
         signers = verified_by(parse_note(sealed.note), able, verify_ed25519)
     except NoteFault as fault:
-        raise _contradicted(enforcer) from fault
+        raise _of_other_lines(enforcer) from fault
     return export_page(
         walk,
         entries,
@@ -191,7 +191,7 @@ def _covering(enforcer: Enforcer, size: int) -> Sealed:
         fix = "Run it as the user who has the key, or have a checkpoint made there: enforcer checkpoint"
         raise UnavailableError("unsealed", message, where=enforcer.ledger_folder, fix=fix)
     if sealed.size > enforcer.ledger.head.size:
-        raise _contradicted(enforcer)
+        raise _of_other_lines(enforcer)
     return sealed
 
 
@@ -206,7 +206,7 @@ def _node(enforcer: Enforcer, sealed: Sealed, shown: dict[int, bytes]) -> Node:
     hashes = [leaf_hash(leaf) for _, leaf in zip(range(sealed.size), enforcer.ledger.leaves(), strict=False)]
     node = _node_of(hashes)
     if not _holds(node, sealed, shown):
-        raise _contradicted(enforcer)
+        raise _of_other_lines(enforcer)
     return node
 
 
@@ -235,7 +235,7 @@ def _tiles(enforcer: Enforcer) -> TileTree:
     )
 
 
-def _contradicted(enforcer: Enforcer) -> DamagedError:
+def _of_other_lines(enforcer: Enforcer) -> DamagedError:
     message = "The newest checkpoint is not of the entries that are here."
     fix = "Look at it with: enforcer verify"
     return DamagedError("checkpoint_contradicted", message, where=enforcer.ledger_folder, fix=fix)

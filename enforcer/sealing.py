@@ -80,10 +80,10 @@ def _trouble(enforcer: Enforcer) -> EnforcerError | None:
     except OSError as error:
         fix = "Sign as the user who owns the key."
         return UnavailableError("key_unreadable", f"It cannot be read: {error.strerror}.", where=path, fix=fix)
-    return _contradicted(os.path.join(own, "head"), enforcer)
+    return _head_trouble(os.path.join(own, "head"), enforcer)
 
 
-def _contradicted(path: str, enforcer: Enforcer) -> EnforcerError | None:
+def _head_trouble(path: str, enforcer: Enforcer) -> EnforcerError | None:
     """Whether the signer's own last head is of more than there is, or does not say of what."""
     fix = "Nothing is signed. Look at it with: enforcer verify"
     try:

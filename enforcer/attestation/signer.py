@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from enforcer.attestation.keys import load_private, parse_private, private_pem
-from enforcer.errors import DamagedError, UnavailableError
+from enforcer.errors import DamagedError, InternalError, UnavailableError
 from enforcer.ledger.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
 from enforcer.ledger.merkle import ProofFault, check_consistency
 from enforcer.ledger.note import NoteFault, Signature, VerifierKey, format_note, format_vkey, key_id, parse_note
@@ -106,7 +106,7 @@ class FileSigner:
 
     def __init__(self, folder: str, ledger_id: str, *, disk: Disk, entropy: Entropy) -> None:
         if not is_ledger_id(ledger_id):
-            raise DamagedError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
+            raise InternalError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
         self._folder = os.path.join(folder, ledger_id)
         self._origin, self._disk, self._entropy = f"enforcer/{ledger_id}", disk, entropy
         self.key = Key(self._origin, load_private(folder, ledger_id))
@@ -323,7 +323,7 @@ def condemn(folder: str, ledger_id: str, disk: Disk) -> None:
     That a key is unfit for use, or that there is none, is no hindrance. Raises `Busy`, `user_state_unwritable`.
     """
     if not is_ledger_id(ledger_id):
-        raise DamagedError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
+        raise InternalError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
     own = os.path.join(folder, ledger_id)
     if not disk.exists(own):
         return

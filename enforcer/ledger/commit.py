@@ -159,7 +159,7 @@ class Commit:
             self.fail(segment, record)
             raise unavailable("sync_failed", f"a sync failed: {error.strerror}", self._folder) from error
         if record.state == OK:
-            self.write(Mark(self.mark_of(segment), segment.first, size, turn=record.turn + 1))
+            self.write(Mark(self.mark_of(segment), segment.first, size, OK, 0, 0, NO_DIGEST, record.turn + 1))
         self._synced = (segment.first, end)
         return True
 

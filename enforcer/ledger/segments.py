@@ -108,8 +108,10 @@ class Segments:
         try:
             fd = self._disk.open(path, _WRITE if writable else _READ)
         except OSError as error:
-            code = "ledger_not_writable" if writable else "segment_missing"
-            raise unavailable(code, f"{error.strerror}: {path}", self._parent) from error
+            what = f"{error.strerror}: {path}"
+            if writable:
+                raise unavailable("ledger_not_writable", what, self._parent) from error
+            raise unavailable("segment_missing", what, self._parent) from error
         return self._held(first, path, fd, writable=writable)
 
     def exists(self, first: int) -> bool:

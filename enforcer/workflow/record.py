@@ -64,6 +64,7 @@ class _RecordType(type):
         made = super().__new__(mcs, name, bases, body)
         # The slots themselves take values although `__setattr__` refuses them, and faster than by name.
         made.setters = {field: getattr(made, field).__set__ for field in fields}
+        made.puts = tuple(made.setters.values())
         made.places = {field: place for place, field in enumerate(fields)}
         return made
 
@@ -73,6 +74,7 @@ class _RecordType(type):
     written: dict[str, str]
     scalars: dict[str, type]
     setters: dict[str, Callable[[Any, Any], None]]
+    puts: tuple[Callable[[Any, Any], None], ...]
     places: dict[str, int]
     values: Callable[[Any], tuple[Any, ...]]
     kinds: dict[str, tuple[frozenset[type], frozenset[type]]]
@@ -114,6 +116,10 @@ class Record(metaclass=_RecordType):
     def __init__(self, *args: Any, **named: Any) -> None:
         # Written for speed: a gate call makes some fifteen records.
         cls = type(self)
+        if not named and len(args) == len(cls.fields):
+            for put, value in zip(cls.puts, args, strict=True):
+                put(self, value)
+            return
         values = {**cls.defaults, **named}
         if args:
             if len(args) > len(cls.fields):
@@ -156,7 +162,7 @@ class Record(metaclass=_RecordType):
         except KeyError:
             raise TypeError(_misfit(cls, dict.fromkeys(cls.fields) | changes)) from None
         changed = cls.__new__(cls)
-        for put, value in zip(cls.setters.values(), values, strict=True):
+        for put, value in zip(cls.puts, values, strict=True):
             put(changed, value)
         return changed
 

@@ -34,6 +34,7 @@ def errors(package: Package, kind: str = "") -> Codes:
     computed = {
         "f'{field}_missing'": ["reason_missing", "approver_missing"],
         "f'ledger_{bad.code}'": [f"ledger_{code}" for code in bad_lines],
+        "f'ledger_{code}'": ["ledger_torn", *(f"ledger_{code}" for code in bad_lines)],
     }
     return _gather(package, {kind: 0} if kind else ERRORS, computed)
 

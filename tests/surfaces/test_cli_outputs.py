@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -348,6 +349,20 @@ def test_verify_and_audit(project: Project) -> None:
     assert check("verify", project.ask("verify"), 2)["verdict"] == "unverifiable"
 
 
+def test_witness(project: Project, tmp_path: Path) -> None:
+    project.given()
+    assert check("checkpoint", project.ask("checkpoint"))["cosignatures"] == []
+    key = project.ask("key", "show").json["keys"][0]["vkey"]
+    made = check("witness-init", project.ask("witness", "init"))
+    assert made["logs"] == []
+    ledger, note = str(project.root / "state" / "ledger"), str(tmp_path / "note")
+    done = check("witness-cosign", project.ask("witness", "cosign", ledger, "--key", key, "--out", note))
+    assert [log["size"] for log in check("witness-show", project.ask("witness", "show"))["logs"]] == [done["size"]]
+    taken = check("checkpoint", project.ask("checkpoint", "--cosigned", note, "--key", made["vkey"]))
+    assert [one["verified"] for one in taken["cosignatures"]] == [True]
+    assert check("export", project.ask("export", "T", "--format", "html", "--out", str(tmp_path)))["format"] == "html"
+
+
 @pytest.mark.parametrize(
     "ending",
     [
@@ -378,7 +393,11 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("init", "demo")])
+# Groups that need no project.
+NO_PROJECT = ("init", "demo", "witness")
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name.partition("-")[0] not in NO_PROJECT])
 def test_an_error_has_one_form_for_every_command(project: Project, name: str) -> None:
     takes_task = any(parameter.name == "task" for parameter in COMMANDS[name].params)
     words = [*name.split("-"), *(["T"] if takes_task else []), *ARGUMENTS.get(name, ())]
