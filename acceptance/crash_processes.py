@@ -136,7 +136,7 @@ class Child:
 
     def hear(self, count: int) -> list[dict[str, Any]]:
         """The next things that it tells, so many unless it ends before."""
-        while self._heard.count(b"\n") < count and (more := self._ours.recv(1 << 16)):
+        while self._heard.count(b"\n") < count and (more := self._more()):
             self._heard += more
         *lines, rest = self._heard.split(b"\n")
         self._heard = b"\n".join([*lines[count:], rest])
@@ -144,9 +144,15 @@ class Child:
 
     def told(self) -> list[dict[str, Any]]:
         """Everything else that it tells, once it has ended."""
-        while more := self._ours.recv(1 << 16):
+        while more := self._more():
             self._heard += more
         return [json.loads(line) for line in self._heard.split(b"\n")[:-1]]
+
+    def _more(self) -> bytes:
+        try:
+            return self._ours.recv(1 << 16)
+        except ConnectionResetError:
+            return b""  # It ended before it was told to go.
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)

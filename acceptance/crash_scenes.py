@@ -188,15 +188,14 @@ class Scenario(NamedTuple):
 def play(session: Session, steps: tuple[Step, ...], tell: Callable[[Ack], None]) -> None:
     """Take the steps, and tell of each acknowledgement and of each error; the first that fails twice is the last."""
     try:
-        if all(_took(session, number, step, tell) for number, step in enumerate(steps)):
+        try:
+            done = all(_took(session, number, step, tell) for number, step in enumerate(steps))
+        finally:
+            session.close()
+        if done:
             tell({"end": True})
     except BaseException:
         tell({"crash": traceback.format_exc()})
-    finally:
-        try:
-            session.close()
-        except BaseException:
-            tell({"crash": traceback.format_exc()})
 
 
 def _took(session: Session, number: int, step: Step, tell: Callable[[Ack], None], tries: int = 2) -> bool:

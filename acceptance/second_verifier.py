@@ -231,12 +231,12 @@ class Verification:
         statement = "".join(f"{x}\n" for x in ("enforcer/key-rotation/v1", self.origin, old, new, seq, cap)).encode()
         both = [(public_key(old, self.origin), old_signature), (public_key(new, self.origin), new_signature)]
         held = all(key and signed(key[0][1], from_base64(signature), statement) for key, signature in both)
-        if not held or both[1][0][0] in [key for key, _, _ in self.keys] or seq != self.end or cap <= seq or (old != self.vkey and not self.lost):
-            return False
-        if old == self.vkey:  # Else the rotation before is among what was lost, and nobody knows who may sign.
+        held = held and both[1][0][0] not in [key for key, *_ in self.keys]
+        held = held and seq == self.end < cap and bool(old == self.vkey or self.lost)
+        if held and old == self.vkey:  # Else the rotation before is among what was lost, and nobody knows who may sign.
             self.keys[-1][2], self.vkey = cap, new
             self.keys.append([*both[1][0], seq + 1, MAX_SIZE])
-        return True
+        return held
 
     def root(self, start, size):
         """The root of `size` leaves from `start` on, as in RFC 6962, section 2.1."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from acceptance.doubles import SECOND, START, ManualClock, QuickDisk
-from acceptance.tampering_base import Ground, belong, environment
+from acceptance.tampering_base import Ground, belong
+from acceptance.tampering_scribe import environment
 from acceptance.tampering_views import CACHED, COMBINED, PATH, SEEN, SIGNED, View
 from enforcer import Enforcer
 from enforcer.enforcer import locate

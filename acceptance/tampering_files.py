@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from acceptance import tampering as forger
 from acceptance.doubles import ManualClock
-from acceptance.tampering_base import ANCHORED, LENGTH, Ground, segment_of
+from acceptance.tampering_base import ANCHORED, LENGTH, Ground
 from acceptance.tampering_bench import Bench
+from acceptance.tampering_edits import Change, beside, every_bit, flip, putting
 from acceptance.tampering_histories import put_checkpoints
-from acceptance.tampering_trials import Family, reading, resuming, writing
+from acceptance.tampering_scribe import segment_of
+from acceptance.tampering_trials import Family, writing
 from acceptance.tampering_views import ALONE, CACHED, COMBINED, NOBODY, OTHER, TIERS, Case
 
-Change = Callable[[Bench], None]
-
 SEGMENT = f"ledger/seg/{0:020}.jsonl"
-CACHE = "ledger/.cache"
-MARK = "verified"  # Where `verify --incremental` ended.
 
 
 # Gone, or another one -----------------------------------------------------------------------------------------------
@@ -67,7 +63,7 @@ def _replaced(ground: Ground) -> list[Case]:
 
 
 def _identity_bits(ground: Ground) -> list[Case]:
-    return [Case(name, _putter("ledger/ledger.json", data)) for name, data in _flipped(ground.seed)]
+    return [Case(name, putting("ledger/ledger.json", data)) for name, data in every_bit(ground.seed)]
 
 
 # What vouches -------------------------------------------------------------------------------------------------------
@@ -76,9 +72,9 @@ def _identity_bits(ground: Ground) -> list[Case]:
 def _checkpoint_edits(ground: Ground) -> list[Case]:
     newest = ground.checkpoints[ground.sealed]
     return [
-        _beside(f"{name} of {file}", file, data)
+        beside(f"{name} of {file}", file, data)
         for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", f"ledger/anchors/{ANCHORED}")
-        for name, data in _flipped(ground.anchor if "anchors" in file else newest)
+        for name, data in every_bit(ground.anchor if "anchors" in file else newest)
     ]
 
 
@@ -103,9 +99,9 @@ def _checkpoint_others(ground: Ground) -> list[Case]:
         "ledger/checkpoints/7",
         "ledger/anchors/7",
     ):
-        cases += [_beside(f"{name} in {file}", file, data) for name, data in contents.items()]
+        cases += [beside(f"{name} in {file}", file, data) for name, data in contents.items()]
     for file in ("ledger/checkpoint", f"ledger/checkpoints/{ground.sealed}", f"ledger/anchors/{ANCHORED}"):
-        cases.append(_beside(f"{file} gone", file, None))
+        cases.append(beside(f"{file} gone", file, None))
     return [*cases, Case("all of them gone", lambda bench: put_checkpoints(bench, None), intact=LENGTH, advisory=True)]
 
 
@@ -113,17 +109,17 @@ def _tiles(ground: Ground) -> list[Case]:
     """One bit of every eighth byte of both full tiles, all bits of the edge; then what is no tile of this tree."""
     folder = ground.longer / "state" / "ledger"
     edge = (folder / "tile" / "edge").read_bytes()
-    cases = [_beside(f"{name} of the edge", "ledger/tile/edge", data) for name, data in _flipped(edge)]
+    cases = [beside(f"{name} of the edge", "ledger/tile/edge", data) for name, data in every_bit(edge)]
     tiles = [(folder / "tile" / "0" / name).read_bytes() for name in ("000", "001")]
     for number, tile in enumerate(tiles):
         file = f"ledger/tile/0/{number:03}"
         for offset in range(0, len(tile), 8):
-            change = _putter(file, _flip(tile, offset, offset // 8 % 8))
+            change = putting(file, flip(tile, offset, offset // 8 % 8))
             cases.append(Case(f"byte {offset} of {file}", change, at=256 * number + offset // 32))
         for name, data in {"nothing": b"", "half": tile[:4096], "more": tile + b"\0" * 32, "gone": None}.items():
-            cases.append(_beside(f"{file}: {name}", file, data))
-    swapped = Case("one tile for another", _putter("ledger/tile/0/000", tiles[-1]), at=0)
-    return [*cases, swapped, _beside("a tile of a tree that is not so large", "ledger/tile/3/000", bytes(8192))]
+            cases.append(beside(f"{file}: {name}", file, data))
+    swapped = Case("one tile for another", putting("ledger/tile/0/000", tiles[-1]), at=0)
+    return [*cases, swapped, beside("a tile of a tree that is not so large", "ledger/tile/3/000", bytes(8192))]
 
 
 def _tiles_before_sealing(ground: Ground) -> list[Case]:
@@ -141,18 +137,18 @@ def _helpers(ground: Ground) -> list[Case]:
     [quarantined] = (ledger / "quarantine").iterdir()
     cases = []
     for file in ("commit", f"quarantine/{quarantined.name}"):
-        for name, data in _flipped((ledger / file).read_bytes()):
-            cases.append(_beside(f"{name} of {file}", f"ledger/{file}", data))
+        for name, data in every_bit((ledger / file).read_bytes()):
+            cases.append(beside(f"{name} of {file}", f"ledger/{file}", data))
     for file in ("commit", "lock", f"quarantine/{quarantined.name}"):
         for name, content in {"gone": None, "emptied": b"", "noise": b"\0" * 4096}.items():
-            cases.append(_beside(f"{file}: {name}", f"ledger/{file}", content))
+            cases.append(beside(f"{file}: {name}", f"ledger/{file}", content))
     planted = (
         "ledger/seg/notes.txt",
         "ledger/quarantine/1",
         "ledger/anew",
         "ledger/seg/00000000000000000000.jsonl.new",
     )
-    return [*cases, *(_beside(f"{file} planted", file, b"planted\n") for file in planted)]
+    return [*cases, *(beside(f"{file} planted", file, b"planted\n") for file in planted)]
 
 
 def _records(ground: Ground) -> list[Case]:
@@ -160,13 +156,13 @@ def _records(ground: Ground) -> list[Case]:
     data, size = (ground.root / "state" / "ledger" / "commit").read_bytes(), ground.offsets[-1]
     cases = []
     for offset in range(len(data)):
-        cases.append(_beside(f"byte {offset} of commit", "ledger/commit", _flip(data, offset, offset % 8)))
+        cases.append(beside(f"byte {offset} of commit", "ledger/commit", flip(data, offset, offset % 8)))
     for state in ("ok", "failed", "torn", "anew"):
         for place in (0, ground.offsets[100], ground.offsets[100] + 9, size - 1, size, size + 500):
             for start in (0, ground.offsets[100], size):
                 change = _claimer(state, place, start)
                 cases.append(Case(f"{state} at {place} from {start}", change, intact=LENGTH, advisory=True))
-    return [*cases, _beside("commit gone", "ledger/commit", None), _beside("commit emptied", "ledger/commit", b"")]
+    return [*cases, beside("commit gone", "ledger/commit", None), beside("commit emptied", "ledger/commit", b"")]
 
 
 def _claimer(state: str, offset: int, start: int) -> Change:
@@ -186,89 +182,6 @@ def _claimer(state: str, offset: int, start: int) -> Change:
 def _record(before: list[str], offset: int, state: str, start: int, digest: str) -> bytes:
     text = f"{' '.join(before)} {offset:020} {state:<6} {start:020} {0:020} {digest} "
     return (text + hashlib.sha256(text.encode()).hexdigest()[:16] + "\n").encode()
-
-
-# Caches -------------------------------------------------------------------------------------------------------------
-
-
-def _caches(ground: Ground) -> list[Case]:
-    """Every byte of the manifest, many of the others; each of them older, of another ledger, short, and gone."""
-    folder = ground.longer / "state" / "ledger" / ".cache"
-    cases = list(_cache_edits(folder))
-    older, other = ground.longer / "state" / "older", ground.other / "state" / "ledger" / ".cache"
-    for name, source in (("older", older), ("of another ledger", other)):
-        cases.append(Case(f"caches {name}", _swapper(CACHE, source), intact=LENGTH, advisory=True))
-        for path in _files(source):
-            file = f"{CACHE}/{path.relative_to(source)}"
-            cases.append(_beside(f"{path.name} {name}", file, path.read_bytes()))
-    for path in _files(folder):
-        for name, content in {"gone": None, "emptied": b"", "noise": b"\0" * 999}.items():
-            cases.append(_beside(f"{path.name} {name}", f"{CACHE}/{path.relative_to(folder)}", content))
-    cases.append(Case("all caches gone", lambda bench: bench.move(CACHE, bench.folder / "swapped")))
-    cases.append(Case("caches for a link", lambda bench: bench.link(CACHE, bench.folder / "linked")))
-    return cases
-
-
-def _cache_edits(folder: Path) -> Iterator[Case]:
-    for path in _files(folder):
-        data, file = path.read_bytes(), f"{CACHE}/{path.relative_to(folder)}"
-        for offset in range(0, len(data), 1 + len(data) // 600):
-            yield _beside(f"byte {offset} of {path.name}", file, _flip(data, offset, offset % 8))
-        for size in (1, len(data) // 2, len(data) - 1):
-            yield _beside(f"{size} bytes of {path.name}", file, data[:size])
-
-
-def _under_marks(ground: Ground) -> list[Case]:
-    """A line changed in one byte: with the mark of an earlier verification, with an older one, and without any."""
-    older = (ground.longer / "state" / "older" / MARK).read_bytes()
-    cases = []
-    for seq, line in enumerate(ground.later[::3]):
-        seq *= 3
-        offset = sum(len(before) + 1 for before in ground.later[:seq]) + 20
-        poke = _poker(offset, bytes((line[20] ^ 1,)))
-        for name, mark in {"marked": b"", "marked before": older, "not marked": None}.items():
-
-            def change(bench: Bench, poke: Change = poke, mark: bytes | None = mark) -> None:
-                poke(bench)
-                if mark != b"":
-                    bench.put(f"{CACHE}/{MARK}", mark)
-
-            cases.append(Case(f"line {seq}, {name}", change, at=seq))
-    return cases
-
-
-# Helpers ------------------------------------------------------------------------------------------------------------
-
-
-def _beside(name: str, file: str, data: bytes | None) -> Case:
-    return Case(name, _putter(file, data), intact=LENGTH, advisory=True)
-
-
-def _putter(file: str, data: bytes | None) -> Change:
-    return lambda bench: bench.put(file, data)
-
-
-def _poker(offset: int, data: bytes) -> Change:
-    return lambda bench: bench.poke(offset, data)
-
-
-def _swapper(folder: str, other: Path) -> Change:
-    return lambda bench: bench.swap(folder, other)
-
-
-def _flipped(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Every bit of it, and its name."""
-    for offset in range(len(data)):
-        for bit in range(8):
-            yield f"bit {bit} of byte {offset}", _flip(data, offset, bit)
-
-
-def _flip(data: bytes, offset: int, bit: int) -> bytes:
-    return data[:offset] + bytes((data[offset] ^ 1 << bit,)) + data[offset + 1 :]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
 
 
 FILES = (
@@ -298,21 +211,5 @@ FILES = (
         _tiles_before_sealing,
         longer=True,
         then=writing,
-    ),
-    Family(
-        "caches edited, stale or foreign",
-        "read by reading commands and `verify --incremental`",
-        (CACHED,),
-        _caches,
-        longer=True,
-        then=reading,
-    ),
-    Family(
-        "lines changed under a mark",
-        "that `verify --incremental` has read before, or not; the mark left, or gone",
-        (CACHED,),
-        _under_marks,
-        longer=True,
-        then=resuming,
     ),
 )

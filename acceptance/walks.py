@@ -135,8 +135,12 @@ class Walk:
         timing = {"duration_seconds": round(self.chance.random() * 90, 3), "framework": "pytest 9.2"}
         self._put_json("test_results.json", {**counts, **self._sometimes(**timing, attempt_id=self._attempt_id())})
         self._put("build_output.log", prose.build_log(self.chance))
-        total, changed = self.chance.randint(20, 4_000), self.chance.randint(0, 60)
-        covered, changed_covered = round(total * self.chance.uniform(0.7, 1)), changed - changed // 8
+        total = self.chance.randint(20, 4_000)
+        covered = round(total * self.chance.uniform(0.7, 1))
+        # What was changed is a part of the whole: no more lines, and no more of them covered or left out.
+        left_out = self.chance.randint(0, min(7, total - covered))
+        changed_covered = self.chance.randint(min(7 * left_out, covered), min(60, covered))
+        changed = changed_covered + (left_out if changed_covered >= 7 * left_out else 0)
         coverage = {
             "line_rate": round(covered / total, self.chance.choice((3, 4, 6))),
             "changed_line_rate": round(changed_covered / changed, 4) if changed else 1,

@@ -106,9 +106,9 @@ def _whole(folder: Path) -> Figure:
     verdict, entries, own, other = done.stdout.split()
     assert (verdict, int(entries)) == ("verified", LONG), done.stdout
     figure.floor = figure.samples
-    figure.extra["MB"] = (int(own) + int(other)) >> 20
-    figure.extra["at_most"] = MEMORY
-    figure.ok = figure.extra["MB"] <= MEMORY
+    used = (int(own) + int(other)) >> 20
+    figure.extra |= {"MB": used, "at_most": MEMORY}
+    figure.ok = used <= MEMORY
     return figure
 
 
@@ -128,12 +128,11 @@ def _plain(folder: Path) -> Path:
 
 
 def _leaf(seq: int, prev: str) -> bytes:
-    place = {"prev": prev, "seq": seq, "task_prev": None, "task_seq": 1, "ts": 1_700_000_000_000_000 + seq}
-    task, padding = f"T-{seq}", ""
+    task, ts, padding = f"T-{seq}", 1_700_000_000_000_000 + seq, ""
     while True:
         event = TaskAbandoned(actor="bench", phase="FIRST", reason=padding)
         data = format_event(event, task=task, key=".0", source=_IDENTITY.origin)
-        leaf = format_leaf(data, **place)
+        leaf = format_leaf(data, prev=prev, seq=seq, task_prev=None, task_seq=1, ts=ts)
         if len(leaf) == LINE - 1:
             return leaf
         padding = "x" * (LINE - 1 - len(leaf))

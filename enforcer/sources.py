@@ -79,7 +79,10 @@ def found_at(where: str, origins: Sequence[str], *, disk: Disk) -> Iterator[Sour
 
 
 def _lines(disk: Disk, folder: str) -> Iterator[Batch]:
-    names = [name for name in disk.listing(f"{folder}/seg") if name.endswith(SUFFIX)]
+    try:
+        names = [name for name in disk.listing(f"{folder}/seg") if name.endswith(SUFFIX)]
+    except OSError as error:
+        raise _unreadable(f"{folder}/seg", error.strerror or str(error)) from error
     for name in names:
         try:
             fd = disk.open(f"{folder}/seg/{name}", _READ)

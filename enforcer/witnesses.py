@@ -84,7 +84,7 @@ def _standing(enforcer: Enforcer, given: Note, head: Checkpoint) -> Note:
         message = f"The note is of another ledger, {head.origin[:80]!a}."
         raise RequestError("cosigned_foreign", message, fix="Name this project with --root, or give its own note.")
     enforcer.ledger.catch_up()
-    if head.size > enforcer.ledger.head.size or enforcer.sealer.root_at(head.size) != head.root:
+    if not _is_of_lines(enforcer, head):
         message = f"A witness has cosigned {head.size} entries that are not the ones that are here."
         fix = "Keep the note: it tells that history was rewritten. Give it to enforcer verify --anchor FILE"
         raise DamagedError("cosigned_contradicted", message, where=enforcer.ledger_folder, fix=fix)
@@ -98,6 +98,16 @@ def _standing(enforcer: Enforcer, given: Note, head: Checkpoint) -> Note:
     if not signed:
         raise NoteFault("no checkpoint of its size stands here, and it is not signed by a key of this ledger")
     return given.replace(signatures=tuple(line for line in given.signatures if line.name in signed))
+
+
+def _is_of_lines(enforcer: Enforcer, head: Checkpoint) -> bool:
+    """Whether the lines that are here make a head's tree. Before a "no" the tiles are made anew: one may be wrong."""
+    if head.size > enforcer.ledger.head.size:
+        return False
+    if enforcer.sealer.root_at(head.size) == head.root:
+        return True
+    enforcer.sealer.tree.drop()
+    return enforcer.sealer.root_at(head.size) == head.root
 
 
 def _keep(enforcer: Enforcer, sealed: Sealed) -> None:

@@ -56,8 +56,8 @@ def tell_facts(walk: Walk, moments: Sequence[Moment]) -> Html:
         pairs(
             ("Opened", _time(state.opened_ts)),
             ("Last entry", _time(state.ts)),
-            ("Implemented by", _names(state.implementers) + " (held the lease in an authoring phase)"),
-            ("Reviewed by", _names(_reviewers(walk)) + " (left the reviewing phase; declared, not signed)"),
+            ("Implemented by", _names(state.implementers, " (held the lease in an authoring phase)")),
+            ("Reviewed by", _names(_reviewers(walk), " (left the reviewing phase; declared, not signed)")),
             ("Refusals", f"{refused} on the ledger{coalesced}"),
             ("Ways back", str(back)),
             ("Prompt drift", _drift_count(moments)),
@@ -72,8 +72,10 @@ def _reviewers(walk: Walk) -> tuple[str, ...]:
     return tuple(principal(step.event.actor) for step in walk.steps if step.process.phase(step.phase).reviews)
 
 
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(names)) or "nobody"
+def _names(names: Iterable[str], how: str = "") -> str:
+    """Who it was, and by what that is known; nobody needs no reason."""
+    told = ", ".join(dict.fromkeys(names))
+    return f"{told}{how}" if told else "nobody yet"
 
 
 # Phases --------------------------------------------------------------------------------------------------------------

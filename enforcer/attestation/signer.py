@@ -71,13 +71,6 @@ class Rotations(Record, kw_only=True):
     nested: ClassVar[Mapping[str, type[Record]]] = {"done": Rotation, "promised": Rotation}
 
 
-class Busy(UnavailableError):
-    """Another process signs at this moment; what it signs covers what was asked for, or the next checkpoint will."""
-
-    def __init__(self, where: str) -> None:
-        super().__init__("signer_busy", "Another process signs at this moment.", where=where, fix="Ask again.")
-
-
 class Key:
     """A private key under the name of its ledger's origin."""
 
@@ -135,9 +128,9 @@ class FileSigner:
     def sign(self, size: int, root: bytes, prove: Callable[[int], Sequence[bytes]]) -> tuple[Checkpoint, bytes]:
         """The newest signed head that covers `size`, and its note; durable here before it is given away.
 
-        `prove` gives the consistency proof from a smaller size. Raises `Busy`, `DamagedError` `ledger_rolled_back`
-        (more was signed than there is), `history_rewritten` (what was signed is not the beginning of this tree),
-        `UnavailableError`.
+        `prove` gives the consistency proof from a smaller size. Raises `DamagedError` `ledger_rolled_back` (more was
+        signed than there is), `history_rewritten` (what was signed is not the beginning of this tree); and
+        `UnavailableError` `signer_busy`, …
         """
         head = Checkpoint(origin=self._origin, size=size, root=root)
         with self._locked():
@@ -193,7 +186,7 @@ class FileSigner:
         """The new key of a change, durable before anything names it; nobody signs or changes keys meanwhile.
 
         A key that an interrupted change left behind is used: no entry names it, or `settle` would have taken it.
-        Raises `Busy`.
+        Raises `UnavailableError` `signer_busy`.
         """
         with self._locked():
             self._check_in_force(self._read_rotations(), 0)
@@ -205,18 +198,19 @@ class FileSigner:
     def promise(self, rotation: Rotation) -> None:
         """Keep what the entry is going to say, while `changing`: a crash before it can then be told from one after.
 
-        Raises `Busy` where the entry of a change before this one may stand already: it has to be settled first.
+        Raises `UnavailableError` `signer_busy` where the entry of a change before this one may stand already: that one
+        has to be settled first.
         """
         rotations = self._read_rotations()
         if rotations.promised is not None and rotations.promised.seq < rotation.seq:
-            raise Busy(self._path(ROTATIONS))
+            raise _busy(self._path(ROTATIONS))
         self._write_rotations(rotations.replace(promised=rotation))
 
     def settle(self, standing: Callable[[int], Event | None]) -> None:
         """Finish a change of keys that stands on the ledger, or forget one in whose place another entry stands.
 
         `standing` gives the entry with a number once it is on stable storage, None where there is none yet. Raises
-        `Busy` where somebody is changing keys at this moment.
+        `UnavailableError` `signer_busy` where somebody is changing keys at this moment.
         """
         if self._read_rotations().promised is None:
             return
@@ -251,13 +245,13 @@ class FileSigner:
     def _check_in_force(self, rotations: Rotations, size: int) -> None:
         """Raises unless this key may sign a tree of `size` entries. Only under the lock: keys change, and are given up.
 
-        A signer that was made before a change and is used after it has to be made anew, and so raises `Busy`.
+        A signer that was made before a change and is used after it has to be made anew: `signer_busy`.
         """
         if not self._disk.exists(self._path(CURRENT)):
             load_private(os.path.dirname(self._folder), os.path.basename(self._folder))  # Which says what is wrong.
         outdated = rotations.done and rotations.done[-1].new != self.key.vkey
         if outdated or (rotations.promised is not None and size > rotations.promised.seq):
-            raise Busy(self._path(ROTATIONS))
+            raise _busy(self._path(ROTATIONS))
 
     def _keys_for(self, rotations: Rotations, size: int) -> list[Key]:
         """The keys that sign a tree of this size: the one in force, and those whose overlap has not ended."""
@@ -320,7 +314,8 @@ class FileSigner:
 def condemn(folder: str, ledger_id: str, disk: Disk) -> None:
     """Take every key of a ledger out of use for good: nothing is ever signed with one of them here again.
 
-    That a key is unfit for use, or that there is none, is no hindrance. Raises `Busy`, `user_state_unwritable`.
+    That a key is unfit for use, or that there is none, is no hindrance. Raises `UnavailableError` `signer_busy`,
+    `user_state_unwritable`.
     """
     if not is_ledger_id(ledger_id):
         raise InternalError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
@@ -347,7 +342,7 @@ def _locked(folder: str, disk: Disk) -> Iterator[None]:
     try:
         # Never waited for: a process that was stopped in here must not stop the others as well.
         if not disk.try_lock(fd):
-            raise Busy(path)
+            raise _busy(path)
         yield
     finally:
         disk.close(fd)
@@ -356,6 +351,12 @@ def _locked(folder: str, disk: Disk) -> Iterator[None]:
 def encode_signature(signature: bytes) -> str:
     """Base64, as in entries."""
     return binascii.b2a_base64(signature, newline=False).decode()
+
+
+def _busy(where: str) -> UnavailableError:
+    """Another process signs; what it signs covers what was asked for, or the next checkpoint will."""
+    message = "Another process signs, or changes keys, at this moment."
+    return UnavailableError("signer_busy", message, where=where, fix="Ask again.")
 
 
 def _unreadable(path: str, error: OSError) -> UnavailableError:

@@ -95,7 +95,7 @@ h1{font-size:1.6rem}
 dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:.6rem}
 .timeline>li{grid-template-columns:1fr}
-.when a{display:inline}
+.when a{display:inline;margin-right:.6rem}
 thead{position:absolute;left:-999rem}
 table,tbody,tr,th,td{display:block}
 tr{border-bottom:1px solid var(--rule);padding:.4rem 0}

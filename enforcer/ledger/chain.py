@@ -172,7 +172,8 @@ class Run:
 class Chain:
     """The runs of a ledger, joined in their order.
 
-    `whole` until lines are missing; from then on no root is known. `unread`: the end could not be read. `roots` are those of the sizes that were wanted.
+    `whole` until lines are missing; from then on no root is known. `unread`: the end could not be read. `roots` are
+    those of the sizes that were wanted.
     """
 
     def __init__(self, genesis: str, found: Findings) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from enforcer.attestation.keys import create_keys
 from enforcer.attestation.signatures import verify_ed25519
-from enforcer.attestation.signer import Busy, FileSigner, Rotation, condemn
+from enforcer.attestation.signer import FileSigner, Rotation, condemn
 from enforcer.errors import DamagedError, EnforcerError, UnavailableError
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.merkle import leaf_hash, prove_consistency, root_of
@@ -54,6 +56,14 @@ def made(tmp_path: Path, disk: FaultyDisk) -> tuple[str, FileSigner]:
 
 def reopened(tmp_path: Path, disk: FaultyDisk) -> FileSigner:
     return FileSigner(str(tmp_path), LEDGER, disk=disk, entropy=CountingEntropy(2))
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """What is in here is answered with: ask again."""
+    with pytest.raises(UnavailableError) as caught:
+        yield
+    assert caught.value.code == "signer_busy"
 
 
 def holds(note: bytes, *vkeys: str) -> int:
@@ -153,7 +163,7 @@ def test_nobody_waits_for_a_signer_that_is_at_work(
     other = reopened(tmp_path, disk)
 
     def while_busy(old: int) -> list[bytes]:
-        with pytest.raises(Busy):
+        with busy():
             TREE.ask(other, 10)
         return TREE.prove(9, old)
 
@@ -274,7 +284,7 @@ def test_while_no_entry_stands_in_its_place_a_change_may_still_come_and_the_old_
     again = reopened(tmp_path, disk)
     again.settle(lambda _: None)
     assert holds(TREE.ask(again, 5), old) == 1
-    with pytest.raises(Busy):
+    with busy():
         TREE.ask(again, 6)
 
     again.settle(lambda seq: event if seq == 5 else None)
@@ -334,7 +344,7 @@ def test_a_change_whose_new_key_is_gone_is_no_reason_to_sign_with_the_old_one(
     with pytest.raises(DamagedError) as caught:
         signer.settle(lambda _: event)
     assert caught.value.code == "rotation_damaged"
-    with pytest.raises(Busy):
+    with busy():
         TREE.ask(signer, 6)
 
 
@@ -344,11 +354,11 @@ def test_nobody_signs_or_changes_keys_while_somebody_changes_them(
     other = reopened(tmp_path, disk)
     with made[1].changing() as new:
         made[1].promise(Rotation(old=made[1].key.vkey, new=new.vkey, seq=5, cap=20))
-        with pytest.raises(Busy):
+        with busy():
             other.settle(lambda _: OTHER)
-        with pytest.raises(Busy):
+        with busy():
             TREE.ask(other, 3)
-        with pytest.raises(Busy), other.changing():
+        with busy(), other.changing():
             raise AssertionError
 
     assert holds(TREE.ask(other, 3), made[0]) == 1
@@ -357,7 +367,7 @@ def test_nobody_signs_or_changes_keys_while_somebody_changes_them(
 def test_a_change_that_may_stand_already_is_settled_before_the_next(made: tuple[str, FileSigner]) -> None:
     promised(made[1], seq=5)
 
-    with pytest.raises(Busy):
+    with busy():
         promised(made[1], seq=6)
 
 
@@ -367,9 +377,9 @@ def test_a_signer_that_was_made_before_a_change_signs_nothing_after_it(
     outdated = reopened(tmp_path, disk)
     rotated(made[1])
 
-    with pytest.raises(Busy):
+    with busy():
         TREE.ask(outdated, 7)
-    with pytest.raises(Busy), outdated.changing():
+    with busy(), outdated.changing():
         raise AssertionError
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -363,6 +365,129 @@ def test_witness(project: Project, tmp_path: Path) -> None:
     assert check("export", project.ask("export", "T", "--format", "html", "--out", str(tmp_path)))["format"] == "html"
 
 
+def test_the_key(project: Project) -> None:
+    project.given()
+    shown = check("key-show", project.ask("key", "show"))
+    assert (shown["here"], shown["trouble"]) == (shown["keys"][0]["vkey"], None)
+    turned = check("key-rotate", project.ask("key", "rotate", "--overlap", "5"))
+    assert turned["cap"] == turned["seq"] + 6
+    assert [one["vkey"] for one in check("key-show", project.ask("key", "show"))["keys"]] == [
+        turned["old"],
+        turned["new"],
+    ]
+    key = next(project.home.glob("*/signing-key.pem"))
+    key.chmod(0o644)
+    assert check("key-show", project.ask("key", "show"))["trouble"]["code"] == "key_exposed"
+    assert check("status-all", project.ask("status"))["unsealable"]["code"] == "key_exposed"
+    done = check("key-compromised", project.ask("key", "compromised", "--reason", "exposed"))
+    assert (done["trusted"], done["open_tasks"], done["resumed"]) == (0, ["T"], False)
+    assert len(check("key-show", project.ask("key", "show"))["keys"]) == 1
+
+
+def test_the_key_where_it_is_not(project: Project) -> None:
+    project.given()
+    for key in project.home.glob("*/signing-key.pem"):
+        key.unlink()
+    shown = check("key-show", project.ask("key", "show"))
+    assert (shown["here"], shown["trouble"]["code"], len(shown["keys"])) == (None, "key_missing", 1)
+    assert check("error", project.ask("key", "rotate"), 2)["error"]["code"] == "key_missing"
+    status = check("status-all", project.ask("status"))
+    assert (status["sealed_to"], status["unsealable"]["code"]) == (None, "key_missing")
+
+
+def test_how_far_a_ledger_is_sealed_and_anchored(project: Project) -> None:
+    project.given()
+    assert check("status-all", project.ask("status"))["sealed_to"] is None
+    project.done("checkpoint")
+    sealed = check("status-all", project.ask("status"))
+    assert (sealed["sealed_to"], sealed["entries"], sealed["anchored_to"], sealed["unsealable"]) == (2, 2, None, None)
+    project.done("anchor", "file", str(project.home / "kept"))
+    project.done("open", "U")
+    anchored = check("status-all", project.ask("status"))
+    assert (anchored["sealed_to"], anchored["entries"], anchored["anchored_to"]) == (2, 3, 2)
+    assert "(sealed to 2, anchored to 2)" in project.call("status").out
+    (project.root / "state" / "ledger" / "checkpoint").write_bytes(b"x")
+    (project.root / "state" / "ledger" / "anchors" / "9").write_bytes(b"x")
+    broken = check("status-all", project.ask("status"))
+    assert (broken["sealed_to"], broken["anchored_to"]) == (None, 2)
+
+
+def test_a_ledger_that_was_cut_off_is_not_sealed_and_says_why(project: Project) -> None:
+    project.given()
+    project.done("checkpoint")
+    segment = next((project.root / "state" / "ledger" / "seg").iterdir())
+    segment.write_bytes(segment.read_bytes().splitlines(keepends=True)[0])
+    for folder in (project.root / "state" / "ledger" / ".cache",):
+        shutil.rmtree(folder, ignore_errors=True)
+    assert check("status-all", project.ask("status"))["unsealable"]["code"] == "ledger_rolled_back"
+
+
+def test_exports(project: Project) -> None:
+    project.given(phase="CHECK")
+    out = str(project.home / "out")
+    for form in ("receipt", "statements", "layout", "cloudevents"):
+        made = check("export", project.ask("export", "T", "--format", form, "--out", out))
+        assert all(os.path.isfile(path) for path in made["files"])
+    assert check("export", project.ask("export", "--tiles", out))["format"] == "tiles"
+    proof = check("prove", project.ask("prove", "1", "--out", f"{out}/deep/p.tlog-proof"))
+    assert open(proof["file"], encoding="utf-8").read() == proof["proof"]
+    assert check("prove", project.ask("prove", "1"))["file"] is None
+    vkey = project.done("key", "show")["here"]
+    for path in (proof["file"], f"{out}/T.receipt.json"):
+        assert check("verify-proof", project.ask("verify-proof", path, "--key", vkey))["key"] == "pinned"
+        assert check("verify-proof", project.ask("verify-proof", path), 2)["key"] in ("none", "self-declared")
+
+
+@pytest.mark.parametrize(
+    "words, code",
+    [
+        (("export",), "usage"),
+        (("export", "T", "--tiles", "x"), "usage"),
+        (("export", "--tiles", "x", "--embed"), "usage"),
+        (("export", "T", "--format", "layout", "--out", "-"), "usage"),
+        (("export", "T", "--out", "-"), "usage"),
+        (("export", "T", "--format", "layout", "--embed"), "usage"),
+        (("export", "NONE"), "unknown_task"),
+        (("export", "../T"), "unknown_task"),
+        (("export", "T", "--out", "process.toml"), "export_unwritable"),
+        (("export", "T", "--out", "a\0b"), "export_unwritable"),
+        (("export", "--tiles", "process.toml"), "export_unwritable"),
+        (("prove", "99"), "unknown_entry"),
+        (("prove", "-1"), "usage"),
+        (("prove", "1", "--out", "process.toml/p"), "export_unwritable"),
+        (("verify-proof", "none"), "input_unreadable"),
+        (("verify-proof", "process.toml", "--key", "x"), "bad_vkey"),
+        (("key", "rotate", "--overlap", "-1"), "bad_overlap"),
+        (("key", "compromised", "--reason", "r", "--anchor", "none"), "anchor_unreadable"),
+        (("key", "compromised", "--reason", "r", "--anchor", "state/ledger/checkpoint"), "anchor_not_held"),
+    ],
+)
+def test_a_key_or_an_export_that_cannot_be_is_an_error(project: Project, words: tuple[str, ...], code: str) -> None:
+    project.given(phase="CHECK")
+    assert check("error", project.ask(*words), 2)["error"]["code"] == code
+
+
+def test_a_file_that_is_no_proof_is_an_answer(project: Project) -> None:
+    answer = check("verify-proof", project.ask("verify-proof", "process.toml"), 2)
+    assert (answer["verdict"], answer["origin"], answer["entries"]) == ("unverifiable", None, 0)
+
+
+def test_without_the_key_a_sealed_ledger_gives_receipts_and_no_signatures(project: Project) -> None:
+    project.given(phase="CHECK")
+    for key in project.home.glob("*/signing-key.pem"):
+        key.unlink()
+    out = str(project.home / "out")
+    check("export", project.ask("export", "T", "--out", out))
+    check("export", project.ask("export", "T", "--format", "cloudevents", "--out", out))
+    check("prove", project.ask("prove", "1"))
+    for form in ("statements", "layout"):
+        reply = project.ask("export", "T", "--format", form, "--out", out)
+        assert check("error", reply, 2)["error"]["code"] == "key_missing"
+    project.done("open", "LATER")
+    for words in (("export", "LATER", "--out", out), ("prove", "5")):
+        assert check("error", project.ask(*words), 2)["error"]["code"] in ("unsealed", "unknown_entry")
+
+
 @pytest.mark.parametrize(
     "ending",
     [
@@ -390,6 +515,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "attest": ("--prompt", "/dev/null"),
     "baseline-accept": ("DRAFT", "--reason", "r", "--approver", "eve"),
     "process-adopt": ("--reason", "r", "--approver", "eve"),
+    "anchor-file": ("kept",),
+    "prove": ("0",),
+    "key-compromised": ("--reason", "r"),
 }
 
 
