@@ -69,7 +69,7 @@ with something else is denied. Never edit below `state/` outside the evidence fo
 """
 
 # A disk that is full or fails now need not be so tomorrow, and a ledger that is begun without a key has none for good.
-_PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+_PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 IGNORE = "# Nothing in here is for version control.\n*\n"
 
