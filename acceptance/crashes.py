@@ -180,13 +180,21 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def _done_before(kept: Path) -> dict[str, Result]:
+    """What a run that was stopped came to; half a result is cut off."""
+    if not kept.exists():
+        return {}
+    text = kept.read_text(encoding="utf-8")
+    lines = text[: text.rfind("\n") + 1]
+    kept.write_text(lines, encoding="utf-8")
+    return {one["id"]: one for one in map(json.loads, lines.splitlines())}
+
+
 def _run(pool: ProcessPoolExecutor, works: list[Work]) -> Iterator[Result]:
     """Every result, those of an earlier run first."""
     KEPT.mkdir(exist_ok=True)
     kept = KEPT / f"{_digest()}.jsonl"
-    done: dict[str, Result] = {}
-    if kept.exists():
-        done = {one["id"]: one for one in map(json.loads, kept.read_text(encoding="utf-8").splitlines())}
+    done = _done_before(kept)
     parts = [part for work in works for part in work.without(set(done)).parts()]
     wanted = {name for work in works for name in work.ids}
     yield from (one for name, one in done.items() if name in wanted)

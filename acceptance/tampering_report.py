@@ -98,27 +98,30 @@ def render(families: Iterable[Family], tallies: Tallies, ground: Ground) -> str:
     """The report on what is counted so far."""
     known = [family for family in families if family.name in tallies]
     everything = [tally for views in tallies.values() for tally in views.values()]
-    parts = [
-        INTRODUCTION.format(
-            length=LENGTH,
-            size=ground.offsets[-1],
-            checkpoints=", ".join(map(str, sorted(ground.checkpoints))),
-            anchored=ANCHORED_AT,
-            longer=LONGER,
-            cases=sum(next(iter(tallies[family.name].values())).cases for family in known),
-            asked=sum(tally.cases for tally in everything),
-            silent=sum(tally.kinds[kind] for tally in everything for kind in FAILURES),
+    introduction = INTRODUCTION.format(
+        length=LENGTH,
+        size=ground.offsets[-1],
+        checkpoints=", ".join(map(str, sorted(ground.checkpoints))),
+        anchored=ANCHORED_AT,
+        longer=LONGER,
+        cases=sum(next(iter(tallies[family.name].values())).cases for family in known),
+        asked=sum(tally.cases for tally in everything),
+        silent=sum(tally.kinds[kind] for tally in everything for kind in FAILURES),
+    )
+    lines = [family for family in known if CACHED not in family.views]
+    files = [family for family in known if CACHED in family.views]
+    histories = [family for family in known if family.views == COMBINED]
+    sections = (
+        ("Lines and what vouches for them", _by_tier, lines),
+        ("Derived and working files\n\nBy the user, who has the key of the caches.", _by_user, files),
+        ("Histories put back and told anew\n\nBy all that a verifier may have.", _by_knowledge, histories),
+        (
+            "What the findings say\n\nTo whoever verifies alone. *Named*: one is of that entry, or next to it.",
+            _by_code,
+            lines,
         ),
-        "## Lines and what vouches for them\n",
-        _by_tier([family for family in known if CACHED not in family.views], tallies),
-        "## Derived and working files\n\nBy the user, who has the key of the caches.\n",
-        _by_user([family for family in known if CACHED in family.views], tallies),
-        "## Histories put back and told anew\n\nBy everything that a verifier may have.\n",
-        _by_knowledge([family for family in known if family.views == COMBINED], tallies),
-        "## What the findings say\n\nTo whoever verifies alone. *Named*: one is of that entry or of its neighbour.\n",
-        _by_code(known, tallies),
-    ]
-    return "\n".join(parts)
+    )
+    return "\n".join([introduction, *(f"## {title}\n\n{table(of, tallies)}" for title, table, of in sections if of)])
 
 
 def _by_tier(families: list[Family], tallies: Tallies) -> str:
@@ -156,10 +159,9 @@ def _having(view: View) -> str:
 def _by_code(families: list[Family], tallies: Tallies) -> str:
     rows = [["class", "named", "codes"], ["---"] * 3]
     for family in families:
-        tally = tallies[family.name].get(ALONE.name)
-        if tally is not None:
-            named = f"{tally.named:,} of {tally.cases:,}" if tally.named else "concerns no one entry"
-            rows.append([family.name, named, _codes(tally)])
+        tally = tallies[family.name][ALONE.name]
+        named = f"{tally.named:,} of {tally.cases:,}" if tally.named else "concerns no one entry"
+        rows.append([family.name, named, _codes(tally)])
     return _table(rows)
 
 

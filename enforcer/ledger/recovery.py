@@ -103,8 +103,8 @@ class Recovery:
             return mark
 
     def _tell(self, done: Mark) -> None:
-        """Record a repair, unless whoever made it has come so far."""
-        if self._store.head.size and not self._is_told(done):
+        """Record a repair, unless whoever made it has come so far, or no repair was made: anybody can write a record."""
+        if self._store.head.size and not self._is_told(done) and self._repairs.bears_out(done, torn=done.state == TORN):
             name = self._repairs.kept(done.offset, done.digest if done.state == TORN else "")
             event = LedgerRecovered(
                 actor=self._actor,

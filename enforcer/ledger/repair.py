@@ -19,7 +19,7 @@ from hashlib import sha256
 from enforcer.ledger.codec import JsonFault, parse_line
 from enforcer.ledger.entry import MAX_LEAF, BadLine, leaf_hash, parse_frame
 from enforcer.ledger.segments import CHUNK, damaged, line_before, unreadable
-from enforcer.ports import write_durably
+from enforcer.ports import read_file, write_durably
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -109,6 +109,19 @@ class Repairs:
         except OSError as error:
             raise unreadable(folder, error) from error
         return next((name for name in reversed(names) if len(name) == 37), "")
+
+    def bears_out(self, done: Mark, *, torn: bool) -> bool:
+        """Whether the bytes that a record tells of are there: in quarantine where they were `torn` off, else in place."""
+        try:
+            if torn:
+                name = self.kept(done.offset, done.digest)
+                data = read_file(self._disk, f"{self._folder}/quarantine/{name}") if name else b""
+            else:
+                segment = self._segments.open(done.first)
+                data = segment.read(min(done.size, segment.size()), done.start)
+        except OSError as error:
+            raise unreadable(self._folder, error) from error
+        return len(data) == done.size and sha256(data).hexdigest() == done.digest
 
     def rewrite(self, segment: Segment, end: int) -> Segment:
         """Put a copy of the segment's first `end` bytes in its place, on stable storage. `OSError` passes."""

@@ -103,7 +103,7 @@ class Segments:
         return last
 
     def open(self, first: int, *, writable: bool = False) -> Segment:
-        """Open a segment. Raises `UnavailableError`: `ledger_not_writable` or `segment_missing`."""
+        """Open a segment. Raises `UnavailableError`: `ledger_not_writable`, `ledger_unreadable`, `segment_missing`."""
         path = self.path(first)
         try:
             fd = self._disk.open(path, _WRITE if writable else _READ)
@@ -111,6 +111,8 @@ class Segments:
             what = f"{error.strerror}: {path}"
             if writable:
                 raise unavailable("ledger_not_writable", what, self._parent) from error
+            if not isinstance(error, FileNotFoundError):
+                raise unreadable(path, error) from error
             raise unavailable("segment_missing", what, self._parent) from error
         return self._held(first, path, fd, writable=writable)
 

@@ -8,12 +8,14 @@ their names say, a process that has read something else) is read on one.
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 from enforcer.ledger.chain import Chain, Run
 from enforcer.ledger.heads import Judgement, collect_heads, judge_demands, judge_key
 from enforcer.ledger.holdings import Holdings
 from enforcer.ledger.marks import Extent, Mark, find_mark, keep_mark
 from enforcer.ledger.passes import Passes, list_segments
+from enforcer.ledger.repair import MAX_TORN
 from enforcer.ledger.replay import Replay
 from enforcer.ledger.report import EVIDENCE, INTEGRITY, LEGALITY, Findings
 from enforcer.ledger.share import Job, Share, levels_within, replay_for
@@ -273,7 +275,21 @@ class Survey:
             message = f"It continues {old.origin}, whose key is not trusted after {old.size} entries: {old.reason}"
             self._found.note(0, "continues", message)
         for seq, event in self._replay.recovered:
-            name = os.path.basename(event.quarantine)
-            if name and not self._disk.exists(f"{self._folder}/quarantine/{name}"):
-                message = f"What a repair cut off does not lie under quarantine/{ascii(name)[1:-1]} any more."
-                self._found.note(seq, "quarantine_missing", message)
+            if event.quarantine:
+                self._check_quarantine(seq, os.path.basename(event.quarantine), event.digest)
+
+    def _check_quarantine(self, seq: int, name: str, digest: str) -> None:
+        """What a repair cut off was never acknowledged, so that its loss is told, and no more; a change of it is one."""
+        shown = f"quarantine/{ascii(name)[1:-1]}"
+        try:
+            fd = self._disk.open(f"{self._folder}/quarantine/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                data = self._disk.read(fd, MAX_TORN + 1, 0)
+            finally:
+                self._disk.close(fd)
+        except OSError:
+            message = f"What a repair cut off does not lie under {shown} any more."
+            self._found.note(seq, "quarantine_missing", message)
+            return
+        if sha256(data).hexdigest() != digest:
+            self._found.contradiction(EVIDENCE, seq, "quarantine_changed", f"{shown} does not hold what was cut off.")

@@ -172,8 +172,9 @@ def test_a_cut_or_unreadable_change_of_keys_is_found(signed: Signed) -> None:
     signed.rotate(1000)
     data = receipt(signed, NEXT)
     for text in ("", "{}", "x", "[" * 5000):
-        report = checked(changed(data, lambda members, text=text: members["rotations"].__setitem__(0, text)), OWN)
-        assert report.exit_status == 1, text
+        members = json.loads(data)
+        members["rotations"][0] = text
+        assert checked(canonical(members) + b"\n", OWN).exit_status == 1, text
     gone = changed(data, lambda members: members.update(rotations=[]))
     assert codes(checked(gone, OWN)) == {"malformed"}
 

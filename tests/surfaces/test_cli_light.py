@@ -129,4 +129,17 @@ def test_the_guard_knows_the_options_of_what_it_allows(name: str) -> None:
 
 
 def test_the_table_knows_every_command_by_its_first_name() -> None:
-    assert {name.partition("-")[0] for name in COMMANDS} == set(group.list_commands(click.Context(group)))
+    names = set(group.list_commands(click.Context(group)))
+    assert {name if name in names else name.partition("-")[0] for name in COMMANDS} == names
+
+
+def test_status_without_a_task_loads_no_cryptography(project: Project) -> None:
+    project.given()
+    project.done("checkpoint")
+    assert loaded_by(project, "status") & {"cryptography", "pydantic", "jsonschema"} == set()
+
+
+def test_a_plain_audit_loads_nothing_that_only_other_audits_need(project: Project) -> None:
+    project.given()
+    loaded = loaded_by(project, "audit")
+    assert loaded & {"enforcer.auditing", "jsonschema", "enforcer.process_file"} == set()

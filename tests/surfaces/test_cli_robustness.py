@@ -47,7 +47,23 @@ def run(project: Project, *words: str, cwd: Path | None = None, **more: object) 
 
 NAMES = ("T", "NONE", "claim", "release", "list", "check", "restore", "show", "accept", *PHASES)
 OPTIONS = ("--json", "--root", "--root=", "--to", "--reason", "--actor", "--key", "--format", "--help", "--approver")
-MORE = ("--prompt", "--process", "--title", "--base", "--force", "--dry-run", "--", "-", "")
+MORE = (
+    "--tiles",
+    "--out",
+    "--anchor",
+    "--overlap",
+    "--embed",
+    "rotate",
+    "--prompt",
+    "--process",
+    "--title",
+    "--base",
+    "--force",
+    "--dry-run",
+    "--",
+    "-",
+    "",
+)
 ODD = (NASTY, "\0", "a\0b", "../..", "/", "x" * 70_000, "\u017f", "-\x1b", "--\x1b=\u202e", "\udcff", "~", "ß")
 WORDS = st.one_of(st.sampled_from((*COMMANDS, *NAMES)), st.sampled_from((*OPTIONS, *MORE, *ODD)), st.text(max_size=20))
 
@@ -76,7 +92,11 @@ def test_a_nasty_task_name_is_refused_and_shown_escaped(project: Project, name: 
 
 def test_text_that_utf_8_cannot_express_is_a_request_error(project: Project) -> None:
     project.given()
-    for words in (("open", "U", "--title", "\udcff"), ("abandon", "T", "--reason", "\udcff")):
+    for words in (
+        ("open", "U", "--title", "\udcff"),
+        ("abandon", "T", "--reason", "\udcff"),
+        ("key", "compromised", "--reason", "\udcff"),
+    ):
         assert project.ask(*words).json["error"]["code"] == "bad_text"
 
 
@@ -94,6 +114,9 @@ def test_nothing_that_came_from_others_reaches_the_terminal_raw(project: Project
         *(("status",), ("status", "T"), ("status", "U"), ("explain", "T"), ("evidence", "list", "T")),
         *(("evidence", "check", "T"), ("log",), ("log", "--format", "markdown"), ("log", "--format", "jsonl")),
         *(("audit",), ("verify",), ("leases",), ("advance", "T"), ("process", "show", "T"), ("telemetry",)),
+        *(("key", "show"), ("prove", "1"), ("export", "T", "--out", str(project.home))),
+        *(("key", "rotate"), ("verify-proof", "process.toml"), ("export", "U", "--out", nasty)),
+        ("key", "compromised", "--reason", nasty),
     ):
         reply = project.call(*words)
         assert reply.status in (0, 1, 2)
