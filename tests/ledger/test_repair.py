@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from enforcer.errors import DamagedError, EnforcerError, UnavailableError
-from enforcer.ledger.commit import FAILED, Mark, parse_mark
+from enforcer.ledger.commit import ANEW, FAILED, TORN, Mark, parse_mark
 from enforcer.ledger.entry import format_leaf, leaf_hash
 from enforcer.ledger.files import FIRST_SEGMENT, FileLedger
 from enforcer.ledger.repair import MAX_TORN, sealed_size
@@ -260,9 +260,10 @@ def test_what_is_cut_off_is_kept_first_and_gone_for_good_before_anything_follows
     order = [call for call in process.calls if call in changes]
     keeping = ["make_folder", "sync_folder", "open", "append", "sync", "rename", "sync_folder"]
     marking = ["replace", "sync", "sync_folder"]
-    cutting = ["truncate", "sync", "append", "datasync"]
+    cutting = ["truncate", "sync"]
+    telling = ["open", "append", "datasync"]  # What is told of is looked at first: anybody can write a record.
     first = order.index("make_folder")
-    assert order[first:] == [*keeping, *marking, *cutting, "replace"]
+    assert order[first:] == [*keeping, *marking, *cutting, *telling, "replace"]
 
 
 @pytest.mark.parametrize("power", [False, True])
@@ -369,3 +370,21 @@ def test_a_record_of_a_failure_in_a_segment_that_is_none_writes_the_last_one_ane
     world.begin(2)
     world.machine.write(COMMIT, Mark("a" * 32, 640, 10**9, FAILED).data())
     assert heal(world).segment == FIRST_SEGMENT
+
+
+@pytest.mark.parametrize("state", [TORN, ANEW])
+@pytest.mark.parametrize(("start", "size"), [(0, 0), (0, 40), (40, 40)])
+def test_a_record_of_a_repair_that_nobody_made_is_not_told(world, state, start, size):
+    lines = begun(world, 3)
+    process = Process(world.machine)
+    ledger = world.open(process)
+    ledger.catch_up()
+    world.write(ledger)
+    record = parse_mark(world.machine.read(COMMIT))
+    forged = record.replace(state=state, start=start, size=size, digest="5" * 64)
+    world.machine.write(COMMIT, forged.data())
+    world.write(ledger)
+
+    assert len(lines) == 3
+    assert {entry.event.type for entry in ledger.entries(3)} == {"command.refused"}
+    world.check()
