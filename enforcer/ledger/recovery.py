@@ -103,7 +103,7 @@ class Recovery:
             return mark
 
     def _tell(self, done: Mark) -> None:
-        """Record a repair, unless whoever made it has come so far, or no repair was made: anybody can write a record."""
+        """Record a repair, unless that was done, or nothing bears out the record, which anybody can write."""
         if self._store.head.size and not self._is_told(done) and self._repairs.bears_out(done, torn=done.state == TORN):
             name = self._repairs.kept(done.offset, done.digest if done.state == TORN else "")
             event = LedgerRecovered(

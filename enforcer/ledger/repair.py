@@ -111,7 +111,7 @@ class Repairs:
         return next((name for name in reversed(names) if len(name) == 37), "")
 
     def bears_out(self, done: Mark, *, torn: bool) -> bool:
-        """Whether the bytes that a record tells of are there: in quarantine where they were `torn` off, else in place."""
+        """Whether the bytes that a record tells of are there: in quarantine if they were `torn` off, else in place."""
         try:
             if torn:
                 name = self.kept(done.offset, done.digest)

@@ -33,9 +33,7 @@ def entries(*told: tuple[str | None, Event]) -> Iterator[Entry]:
 
 
 def opened(attempt: str = "a") -> TaskOpened:
-    return TaskOpened(
-        actor="ann", process="short", digest="d" * 64, phase="SPEC", attempt_id=attempt * 32, title=""
-    )
+    return TaskOpened(actor="ann", process="short", digest="d" * 64, phase="SPEC", attempt_id=attempt * 32, title="")
 
 
 def left(start: str, to: str, evidence: Accepted, attempt: str = "b", actor: str = "ann") -> PhaseAdvanced:

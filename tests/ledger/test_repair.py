@@ -373,7 +373,7 @@ def test_a_record_of_a_failure_in_a_segment_that_is_none_writes_the_last_one_ane
 
 
 @pytest.mark.parametrize("state", [TORN, ANEW])
-@pytest.mark.parametrize(("start", "size"), [(0, 0), (0, 40), (40, 40)])
+@pytest.mark.parametrize("start, size", [(0, 0), (0, 40), (40, 40)])
 def test_a_record_of_a_repair_that_nobody_made_is_not_told(world, state, start, size):
     lines = begun(world, 3)
     process = Process(world.machine)
@@ -381,6 +381,7 @@ def test_a_record_of_a_repair_that_nobody_made_is_not_told(world, state, start, 
     ledger.catch_up()
     world.write(ledger)
     record = parse_mark(world.machine.read(COMMIT))
+    assert record is not None
     forged = record.replace(state=state, start=start, size=size, digest="5" * 64)
     world.machine.write(COMMIT, forged.data())
     world.write(ledger)
