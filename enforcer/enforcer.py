@@ -287,12 +287,25 @@ class Enforcer:
 
     def signer(self) -> FileSigner:
         """Who signs for this ledger. Raises `UnavailableError` where this user has no key of it: `key_missing`, …"""
+        self.check_home()
         signer: FileSigner = adapter("signer").FileSigner(
             self.user_folder, self.identity.id, disk=self.disk, entropy=self.entropy
         )
         signer.settle(self._standing)
         signer.check_belongs(self.identity.key)
+        UserState(self.user_folder, self.disk, self.entropy).settle_home(self.identity.id, self.project.state)
         return signer
+
+    def check_home(self) -> None:
+        """One history is sealed in one place. Raises `UnavailableError` `ledger_copied` where this is a copy of it.
+
+        A ledger whose former place is gone was moved, and is at home here from now on.
+        """
+        home = UserState(self.user_folder, self.disk, self.entropy).other_home(self.identity.id, self.project.state)
+        if home is not None:
+            message = f"This is a copy of the ledger in {home}, and one history can be sealed in one place alone."
+            fix = "Work on there. If this is the one that goes on, move the other one away."
+            raise UnavailableError("ledger_copied", message, where=self.project.state, fix=fix)
 
     def _standing(self, seq: int) -> Event | None:
         """The entry with a number, once it is on stable storage; None where there is none yet."""

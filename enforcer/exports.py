@@ -18,9 +18,10 @@ from enforcer.attestation.statements import export_statements
 from enforcer.attestation.walk import walk_of
 from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.keyring import keys_in_force, rotation_leaves
+from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.entry import parse_leaf
 from enforcer.ledger.merkle import ProofFault, check_inclusion, leaf_hash, prove_inclusion, root_of
-from enforcer.ledger.note import NoteFault, format_vkey, parse_note, verified_by
+from enforcer.ledger.note import MAX_NOTE, NoteFault, format_vkey, parse_note, verified_by
 from enforcer.ledger.proof import InclusionProof, format_proof
 from enforcer.ledger.receipt import build_receipt
 from enforcer.ledger.seal import read_sealed
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 RECEIPT, STATEMENTS, LAYOUT, CLOUDEVENTS, HTML = "receipt", "statements", "layout", "cloudevents", "html"
 FORMATS = (RECEIPT, STATEMENTS, LAYOUT, CLOUDEVENTS, HTML)
+
+_CHECKPOINT = "checkpoint"
 
 
 def prove_entry(enforcer: Enforcer, seq: int) -> bytes:
@@ -56,8 +59,9 @@ def prove_entry(enforcer: Enforcer, seq: int) -> bytes:
 def export_task(enforcer: Enforcer, task: str, form: str, *, embed: bool = False) -> dict[str, bytes]:
     """File names and contents of a task in one of `FORMATS`. `embed`: a receipt takes the evidence's bytes along.
 
-    Raises `RequestError` `unknown_task`; `UnavailableError` `unsealed` where nothing signs for what a receipt shows,
-    `key_missing`, … where statements or a layout cannot be signed; `DamagedError` as `prove_entry` does.
+    Raises `RequestError` `unknown_task`, `nothing_accepted` where there is nothing to make statements about;
+    `UnavailableError` `unsealed` where nothing signs for what a receipt shows, `key_missing`, … where statements or a
+    layout cannot be signed; `DamagedError` as `prove_entry` does.
     """
     leaves = list(task_leaves(enforcer, task))
     if form == CLOUDEVENTS:
@@ -72,6 +76,10 @@ def export_task(enforcer: Enforcer, task: str, form: str, *, embed: bool = False
     walk = walk_of(map(parse_leaf, leaves), enforcer.process)
     if form == LAYOUT:
         return export_layout(walk, sign=key.sign, public=key.public)
+    if not walk.steps:
+        message = "No phase of this task was accepted so far, so there is nothing to make a statement about."
+        fix = f"Leave a phase first: enforcer advance {task}; or export another form."
+        raise RequestError("nothing_accepted", message, where=task, fix=fix)
     data = export_statements(walk, get=enforcer.objects.get, sign=key.sign, public=key.public)
     return {f"{task}.intoto.jsonl": data}
 
@@ -79,16 +87,40 @@ def export_task(enforcer: Enforcer, task: str, form: str, *, embed: bool = False
 def export_site(enforcer: Enforcer, folder: str) -> Sealed:
     """The whole ledger as a static C2SP tlog-tiles site in a folder of its own.
 
-    Raises `UnavailableError` `unsealed`, `export_unwritable`; `DamagedError` `checkpoint_contradicted`.
+    A site of this ledger that is there already grows. Raises `RequestError` `site_foreign` where the folder holds
+    anything else; `UnavailableError` `unsealed`, `export_unwritable`; `DamagedError` `checkpoint_contradicted`.
     """
     enforcer.ledger.catch_up()
     sealed = _covering(enforcer, 1)
     try:
         os.makedirs(folder, exist_ok=True)
+        _check_own_site(enforcer, os.path.abspath(folder))
         _tiles(enforcer).write_site(os.path.abspath(folder), sealed.size, sealed.note)
     except (OSError, ValueError) as error:
         raise _unwritable(folder, error) from error
     return sealed
+
+
+def _check_own_site(enforcer: Enforcer, folder: str) -> None:
+    """Refuse a folder that holds a log of another origin, or something that is no log: it would be mixed with this."""
+    names = set(enforcer.disk.listing(folder))
+    if names <= {"tile"}:
+        return  # Nothing, or a site that was interrupted: its checkpoint comes last, and every tile is put anew.
+    try:
+        fd = enforcer.disk.open(f"{folder}/{_CHECKPOINT}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            origin = parse_checkpoint(parse_note(enforcer.disk.read(fd, MAX_NOTE + 1, 0)).text).origin
+        finally:
+            enforcer.disk.close(fd)
+    except (OSError, NoteFault):
+        raise _foreign_site(folder, "The folder holds something that is no site of a log.") from None
+    if origin != enforcer.identity.origin:
+        raise _foreign_site(folder, f"The folder holds the site of another log, {origin[:80]!a}.")
+
+
+def _foreign_site(folder: str, message: str) -> RequestError:
+    fix = "Nothing was written. Name a folder that is empty, or one that holds an earlier site of this ledger."
+    return RequestError("site_foreign", message, where=folder, fix=fix)
 
 
 def write_files(enforcer: Enforcer, folder: str, files: dict[str, bytes]) -> list[str]:
@@ -111,21 +143,13 @@ def write_files(enforcer: Enforcer, folder: str, files: dict[str, bytes]) -> lis
 
 
 def task_leaves(enforcer: Enforcer, task: str) -> Iterator[bytes]:
-    """The lines of a task, in order. Raises `RequestError` `unknown_task`, `DamagedError` `walk_broken`."""
+    """The lines of a task, in order. Raises `RequestError` `unknown_task`; `DamagedError` `ledger_task_chain_broken`
+    where they are not all those that its last one follows."""
     enforcer.ledger.catch_up()
-    state = enforcer.ledger.task(task)
-    if state is None:
+    if enforcer.ledger.task(task) is None:
         fix = "enforcer status lists the tasks there are."
         raise RequestError("unknown_task", "There is no such task on this ledger.", where=task, fix=fix)
-    mark, left = f'"subject":"{task}"'.encode(), state.task_seq
-    for leaf in enforcer.ledger.leaves(state.opened_seq):
-        if mark in leaf and parse_leaf(leaf).task == task:
-            yield leaf
-            left -= 1
-            if not left:
-                return
-    message = f"{left} entries of the task are not on the ledger any more."
-    raise DamagedError("walk_broken", message, where=task, fix="enforcer verify")
+    return enforcer.ledger.task_leaves(task)
 
 
 def _receipt(enforcer: Enforcer, leaves: list[bytes], embed: bool) -> bytes:

@@ -9,7 +9,8 @@ objects and margins that it names, and before the checkpoint that covers it. Rea
 3. objects, margins and quarantine.
 
 What is named by its content or its size never changes and is not read again. The lines are: whether the ones that were
-published still stand can be told in no other way.
+published still stand can be told in no other way. They are hashed as they are taken, and held against the head that this
+process trusts and the checkpoint that goes along: of lines that are not those, no commit is made.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import stat
 
 from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.ledger.checkpoint import parse_checkpoint
+from enforcer.ledger.merkle import Frontier, leaf_hash
 from enforcer.ledger.note import NoteFault, parse_note
 from enforcer.ledger.seal import read_sealed
 from enforcer.ledger.segments import LINES, segment_name
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from enforcer.enforcer import Enforcer
     from enforcer.evidence.git.refs import Blob, Refs
+    from enforcer.ledger.checkpoint import Checkpoint
     from enforcer.ledger.seal import Sealed
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -46,8 +49,14 @@ class Gathering:
         self._state, self._disk = enforcer.project.state, enforcer.disk
         self._contradicted: DamagedError | None = None
         self._covered: int | None = None
+        self._tree = Frontier()  # Of the lines as they were taken.
+        self._signed: Checkpoint | Sealed | None = None  # The newest checkpoint among the files.
+        self._holds = True  # Whether that checkpoint is of these lines.
         self.entries = 0
-        self.sealed: int | None = None
+
+    @property
+    def sealed(self) -> int | None:
+        return self._signed.size if self._signed is not None else None
 
     def store(self) -> dict[str, Blob]:
         """Put everything new into the repository; the blobs by path. Raises as `publication.publish` does."""
@@ -76,6 +85,7 @@ class Gathering:
 
     def _heads(self) -> Iterator[tuple[str, bytes]]:
         note = self._newest()
+        self._holds = self._signed is None
         if note and not self._is_known(NEWEST, note):
             yield NEWEST, note
         for folder in _HEADS:
@@ -85,11 +95,11 @@ class Gathering:
         """The newest checkpoint, unless the one that was published is of more entries."""
         sealed = self._seal()
         before = self._known.get(NEWEST)
-        published = _size_of(self._refs.read(before)) if before is not None else None
-        if sealed is None or sealed.size < (published or 0):
-            self.sealed = published
+        published = _head_of(self._refs.read(before)) if before is not None else None
+        if sealed is None or (published is not None and sealed.size < published.size):
+            self._signed = published
             return b""
-        self.sealed = sealed.size
+        self._signed = sealed
         return sealed.note
 
     def _seal(self) -> Sealed | None:
@@ -114,7 +124,7 @@ class Gathering:
         ledger = self._enforcer.ledger
         ledger.catch_up()
         ledger.sync()
-        there = ledger.head.size
+        there, root = ledger.head.size, ledger.root()
         self.entries = there if self._covered is None else min(there, self._covered)
         paths = {f"{SEGMENTS}{segment_name(first)}": first for first in range(0, there, LINES)}
         for path in sorted(path for path in self._known if path.startswith(SEGMENTS) and path not in paths):
@@ -127,11 +137,23 @@ class Gathering:
             before = self._known.get(path)
             if before is not None and not before.begins(data):
                 raise self._forked(f"{path} as it was published is not the beginning of what is here.")
+            self._hash(data)
             covered = _first_lines(data, min(LINES, max(0, self.entries - first))) or b""
             if len(covered) > (before.size if before is not None else 0):
                 yield path, covered
+        if self._tree.root() != root or not self._holds:
+            raise self._other_lines() from self._contradicted
         if self._contradicted is not None:
             raise self._contradicted
+
+    def _hash(self, data: bytes) -> None:
+        """Let the tree grow by these lines, and look at its root where the checkpoint ends."""
+        hashes = list(map(leaf_hash, data.split(b"\n")[:-1]))
+        if self._signed is not None and 0 <= (rest := self._signed.size - self._tree.size) <= len(hashes):
+            self._tree.extend(hashes[:rest])
+            self._holds = self._tree.root() == self._signed.root
+            del hashes[:rest]
+        self._tree.extend(hashes)
 
     def _kept(self, folder: str) -> Iterator[tuple[str, bytes]]:
         """What never changes once it is there. It may go: a checkpoint gives way to a newer one."""
@@ -198,6 +220,11 @@ class Gathering:
         finally:
             self._disk.close(fd)
 
+    def _other_lines(self) -> DamagedError:
+        message = "The lines are not the ones that were signed, or that this process took in."
+        fix = "Nothing was published. Find out which line changed: enforcer verify"
+        return DamagedError("publish_contradicted", message, where=f"{self._state}/{SEGMENTS}", fix=fix)
+
     def _forked(self, why: str) -> DamagedError:
         fix = f"Nothing was published. Compare the two: enforcer verify --base {self._ref}"
         return DamagedError("publish_forked", f"History was rewritten. {why}", where=self._ref, fix=fix)
@@ -223,9 +250,9 @@ def _first_lines(data: bytes, count: int) -> bytes | None:
     return data[: end + 1]
 
 
-def _size_of(note: bytes) -> int | None:
+def _head_of(note: bytes) -> Checkpoint | None:
     try:
-        return parse_checkpoint(parse_note(note).text).size
+        return parse_checkpoint(parse_note(note).text)
     except NoteFault:
         return None
 

@@ -18,19 +18,20 @@ KEY_FILE_LIMIT = 1 << 16
 
 
 def read_keys(text: str, algorithms: Collection[int] = (ED25519,)) -> tuple[VerifierKey, ...]:
-    """The verifier keys of a vkey, or of a file with one a line. Words may follow a key, as `key show` prints them.
+    """The verifier keys of a vkey, or of a file with one a line.
 
+    Words may follow a key, and a line that is indented is a remark on the one above it, as `key show` prints them.
     Raises `RequestError` `bad_vkey`.
     """
     if text.count("+") >= 2 and not os.path.lexists(text):
-        return (parse_vkey(text, algorithms),)
+        return (parse_vkey(text.split(maxsplit=1)[0], algorithms),)
     try:
         lines = _read_text(text).splitlines()
     except (OSError, ValueError) as error:
         message = f"This is no verifier key, and no file that holds one: {getattr(error, 'strerror', None) or error}."
-        fix = "Give the whole line that `enforcer key show` printed, or a file with such lines."
+        fix = "Give the line that `enforcer key show --current` prints, or a file with such lines."
         raise RequestError("bad_vkey", message, where=text[:200], fix=fix) from error
-    words = [line.split(maxsplit=1)[0] for line in lines if line.strip() and not line.startswith("#")]
+    words = [line.split(maxsplit=1)[0] for line in lines if line.strip() and line[0] not in "# \t"]
     keys = tuple(parse_vkey(word, algorithms) for word in words)
     if not keys:
         raise RequestError("bad_vkey", "The file holds no verifier key.", where=text, fix="One a line.")

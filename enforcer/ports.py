@@ -260,10 +260,10 @@ class SystemDisk:
 
 
 def read_file(disk: Disk, path: str) -> bytes:
-    """All bytes of a file."""
-    fd = disk.open(path, os.O_RDONLY)
+    """All bytes of a file. Neither a pipe nor a device is waited for: `OSError`."""
+    fd = disk.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        return disk.read(fd, disk.size(fd), 0)
+        return disk.read(fd, disk.size(fd) or 1, 0)
     finally:
         disk.close(fd)
 

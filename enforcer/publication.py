@@ -15,7 +15,7 @@ import stat
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-from enforcer.errors import DamagedError, UnavailableError
+from enforcer.errors import DamagedError, EnforcerError, UnavailableError
 from enforcer.evidence.git.refs import Refs, fetched
 from enforcer.gathering import Gathering
 from enforcer.ledger.checkpoint import parse_checkpoint
@@ -59,7 +59,8 @@ def publish(enforcer: Enforcer) -> Published:
     """Commit the ledger as it is now to its ref.
 
     What is written at the same moment is published the next time. Raises `RequestError` `no_repository`;
-    `DamagedError` `publish_forked` where what was published before is not the beginning of what is here;
+    `DamagedError` `publish_forked` where what was published before is not the beginning of what is here, and
+    `publish_contradicted` where the lines here are not those that were signed;
     `UnavailableError` `publish_unreadable` or `ref_moved`, or what git, the store and the signer raise.
     """
     refs, ref = refs_around(enforcer.project.root), ref_of(enforcer.identity.id)
@@ -165,6 +166,21 @@ def _keep(enforcer: Enforcer, sealed: Sealed) -> None:
 
 
 # Anchors are read ----------------------------------------------------------------------------------------------------
+
+
+def anchors_in_sight(enforcer: Enforcer) -> tuple[str, ...]:
+    """Where this ledger says that it was anchored, in words: a hint of what to look for elsewhere, and no more."""
+    names = enforcer.disk.listing(f"{enforcer.ledger_folder}/anchors")
+    sizes = sorted((name for name in names if name.isascii() and name.isdigit()), key=int)
+    hints = [f"anchors of {', '.join(sizes[-5:])} entries were made (state/ledger/anchors)"] if sizes else []
+    ref = anchor_ref_of(enforcer.identity.id)
+    try:
+        refs = Refs.find(enforcer.project.root)
+        if refs is not None and refs.commit_of(ref) is not None:
+            hints.append(f"{ref} is in this clone: where it was pushed to, --anchor git:REMOTE finds it")
+    except EnforcerError:  # Without git there is no ref to tell of.
+        pass
+    return tuple(hints)
 
 
 def load_anchors(source: str, *, project: str, state: str, user: str, ledger: str) -> tuple[Anchor, ...]:

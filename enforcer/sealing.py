@@ -61,13 +61,18 @@ def _size_of(path: str, enforcer: Enforcer) -> int | None:
             enforcer.disk.close(fd)
     except (OSError, NoteFault):
         return None
-    return head.size if head.origin == enforcer.identity.origin else None
+    ours = head.origin == enforcer.identity.origin and head.size <= enforcer.ledger.head.size
+    return head.size if ours else None
 
 
 def _trouble(enforcer: Enforcer) -> EnforcerError | None:
     """Why this user cannot seal this ledger as it is now, as far as that shows without using the key."""
     if enforcer.identity.key is None:
         return UnavailableError("key_missing", "This ledger has no key.", fix="It stays unsealed.")
+    try:
+        enforcer.check_home()
+    except UnavailableError as error:
+        return error
     own = os.path.join(enforcer.user_folder, enforcer.identity.id)
     path = os.path.join(own, SIGNING_KEY_NAME)
     try:

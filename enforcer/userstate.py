@@ -5,6 +5,7 @@ is read without any cryptographic library, because every command that reads a sn
 
     <user folder>/<ledger id>/signing-key.pem, cache-key    written by `attestation.keys`
     <user folder>/<ledger id>/seen                          {"root": …, "size": …}, the largest head that was seen whole
+    <user folder>/<ledger id>/home                          {"path": …}, the state folder in which it is sealed
     <user folder>/paths/<SHA-256 of a path>                 {"id": …, "path": …}
 """
 
@@ -28,6 +29,7 @@ CACHE_KEY_SIZE = 32
 
 _PATHS_NAME = "paths"
 _SEEN_NAME = "seen"
+_HOME_NAME = "home"
 _ROOT_SIZE = 32
 _SECRET_LIMIT = 65_536
 _ID_LENGTH = 32
@@ -102,9 +104,38 @@ class UserState:
         fix = "Delete the file once the ledger is known to be whole."
         raise DamagedError("user_state_damaged", message, where=file, fix=fix)
 
-    def saw(self, ledger_id: str, size: int, root: bytes) -> None:
-        """Remember a head that was verified, unless a larger one was. A user without a folder remembers nothing."""
+    def other_home(self, ledger_id: str, state_path: str) -> str | None:
+        """Another state folder in which this ledger is at home and still stands: the one at `state_path` is a copy.
+
+        None where this one is its home, or nobody knows of one.
+        """
         try:
+            home = json.loads(read_file(self._disk, self._home_file(ledger_id)))["path"]
+            if home == _place(state_path):
+                return None
+            identity = json.loads(read_file(self._disk, f"{home}/ledger/ledger.json"))
+            return str(home) if identity["id"] == ledger_id else None
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+
+    def settle_home(self, ledger_id: str, state_path: str) -> None:
+        """Remember where a ledger is at home. Raises `UnavailableError` `user_state_unwritable`."""
+        data = json.dumps({"path": _place(state_path)}, sort_keys=True).encode() + b"\n"
+        file = self._home_file(ledger_id)
+        try:
+            if not self._disk.exists(file) or read_file(self._disk, file) != data:
+                write_durably(self._disk, file, data, entropy=self._entropy, mode=0o600)
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
+
+    def saw(self, ledger_id: str, size: int, root: bytes, *, state_path: str) -> None:
+        """Remember a head that was verified, unless a larger one was. A user without a folder remembers nothing.
+
+        What a copy has become says nothing of the ledger that was copied, and is not remembered.
+        """
+        try:
+            if self.other_home(ledger_id, state_path) is not None:
+                return
             before = self.seen(ledger_id)
             if before is not None and before[0] >= size:
                 return
@@ -126,6 +157,11 @@ class UserState:
         if not is_ledger_id(ledger_id):
             raise InternalError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
         return os.path.join(self._folder, ledger_id, _SEEN_NAME)
+
+    def _home_file(self, ledger_id: str) -> str:
+        if not is_ledger_id(ledger_id):
+            raise InternalError("bad_ledger_id", f"{ledger_id!a} is no ledger id.")
+        return os.path.join(self._folder, ledger_id, _HOME_NAME)
 
     def _path_file(self, place: str) -> str:
         return os.path.join(self._folder, _PATHS_NAME, hashlib.sha256(os.fsencode(place)).hexdigest())

@@ -149,7 +149,8 @@ class _Verification:
             and report.integrity == VERIFIED
             and report.root
         ):
-            self._memory.saw(ledger, report.entries, bytes.fromhex(report.root))
+            root = bytes.fromhex(report.root)
+            self._memory.saw(ledger, report.entries, root, state_path=self._project.state)
         return report
 
     def _known(self) -> str | None:
@@ -212,7 +213,10 @@ class _Verification:
         if base is None:
             return report
         if not base.commit:
-            message = f"There is no {name} in this clone, so whether the ledger extends it was not judged."
+            message = (
+                f"There is no {name} in this clone, so whether the ledger extends it was not judged. "
+                "Fetch it first: git fetch origin 'refs/enforcer/*:refs/enforcer/*'"
+            )
             return _found(report, UNVERIFIABLE, "base_absent", message).replace(base=ABSENT)
         if report.base != BEHIND or not report.root:
             return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,53 @@ def test_an_unknown_task_is_a_request_error_in_every_form(place: Place) -> None:
                 with pytest.raises(RequestError) as caught:
                     export_task(enforcer, task, form)
                 assert caught.value.code == "unknown_task"
+
+
+def test_a_task_of_which_nothing_was_accepted_has_no_statements(place: Place) -> None:
+    with place.open() as enforcer, pytest.raises(RequestError) as caught:
+        export_task(enforcer, "T", "statements")
+    assert caught.value.code == "nothing_accepted"
+
+
+def test_a_site_grows_and_begins_again_where_it_was_interrupted(place: Place, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with place.open() as enforcer:
+        export_site(enforcer, str(site))
+        (site / "checkpoint").unlink()
+        export_site(enforcer, str(site))
+        (site / "index.html").write_text("of whoever serves it")
+        enforcer.open_task("V")
+        assert export_site(enforcer, str(site)).size == enforcer.ledger.head.size
+    assert (site / "index.html").exists()
+
+
+@pytest.mark.parametrize("kind", ["another log", "a file", "a folder", "no note", "a pipe", "a link"])
+def test_a_site_is_never_mixed_with_something_else(place: Place, tmp_path: Path, kind: str) -> None:
+    site = tmp_path / "site"
+    if kind == "another log":
+        with Place(tmp_path / "other").begin("T").open() as other:
+            export_site(other, str(site))
+    else:
+        site.mkdir()
+    checkpoint = site / "checkpoint"
+    match kind:
+        case "a file":
+            (site / "notes.txt").write_text("mine")
+        case "a folder":
+            checkpoint.mkdir()
+        case "no note":
+            checkpoint.write_text("mine")
+        case "a pipe":
+            os.mkfifo(checkpoint)
+        case "a link":
+            checkpoint.symlink_to(place.state / "ledger" / "checkpoint")
+    before = sorted(site.rglob("*"))
+
+    with place.open() as enforcer, pytest.raises(RequestError) as caught:
+        export_site(enforcer, str(site))
+
+    assert caught.value.code == "site_foreign"
+    assert sorted(site.rglob("*")) == before
 
 
 def test_another_user_checks_what_was_exported_with_nothing_but_the_key(place: Place, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -235,3 +236,37 @@ def test_a_bare_interpreter_already_has_what_finding_a_project_needs():
     script = f"import sys; sys.path.insert(0, {os.getcwd()!r}); import enforcer.project; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True)
     assert {"re", "json", "hashlib", "enum"} & set(done.stdout.split()) == set()
+
+
+# Where a ledger is at home
+
+
+def at_home(tmp_path: Path, name: str) -> str:
+    """A state folder with a ledger of the one id."""
+    (tmp_path / name / "state" / "ledger").mkdir(parents=True)
+    (tmp_path / name / "state" / "ledger" / "ledger.json").write_text(json.dumps({"id": LEDGER}))
+    return str(tmp_path / name / "state")
+
+
+def test_a_ledger_that_was_copied_is_told_from_one_that_was_moved(tmp_path: Path) -> None:
+    user = UserState(str(tmp_path / "user"), SystemDisk(), SystemEntropy())
+    (tmp_path / "user" / LEDGER).mkdir(parents=True)
+    here, copy = at_home(tmp_path, "here"), at_home(tmp_path, "copy")
+    assert user.other_home(LEDGER, here) is None
+    user.settle_home(LEDGER, here)
+
+    assert user.other_home(LEDGER, here) is None
+    assert user.other_home(LEDGER, copy) == here
+    os.rename(tmp_path / "here", tmp_path / "gone")
+    assert user.other_home(LEDGER, copy) is None
+
+
+def test_what_a_copy_has_become_is_not_remembered(tmp_path: Path) -> None:
+    user = UserState(str(tmp_path / "user"), SystemDisk(), SystemEntropy())
+    (tmp_path / "user" / LEDGER).mkdir(parents=True)
+    here, copy = at_home(tmp_path, "here"), at_home(tmp_path, "copy")
+    user.settle_home(LEDGER, here)
+    user.saw(LEDGER, 7, bytes(32), state_path=here)
+    user.saw(LEDGER, 9, bytes(32), state_path=copy)
+
+    assert user.seen(LEDGER) == (7, bytes(32))

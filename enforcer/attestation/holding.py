@@ -58,7 +58,7 @@ def given_key(origin: str, keys: Sequence[VerifierKey]) -> str:
         if key.name == origin:
             return format_vkey(key.name, key.public)
     message = f"{origin[:80]!a} is seen here for the first time, and no key of it was given."
-    fix = "Give the key that its owner published, once: --key VKEY. It is shown there by `enforcer key show`."
+    fix = "Give the key that its owner published, once: --key VKEY. It is shown there by: enforcer key show --current"
     raise RequestError("log_key_needed", message, fix=fix)
 
 

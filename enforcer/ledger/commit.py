@@ -159,9 +159,18 @@ class Commit:
             self.fail(segment, record)
             raise unavailable("sync_failed", f"a sync failed: {error.strerror}", self._folder) from error
         if record.state == OK:
+            if size > end:
+                # Of the lines of others the last one may still be under way.
+                size = end + self._read_on(segment, end, size).rfind(b"\n") + 1
             self.write(Mark(self.mark_of(segment), segment.first, size, OK, 0, 0, NO_DIGEST, record.turn + 1))
         self._synced = (segment.first, end)
         return True
+
+    def _read_on(self, segment: Segment, end: int, size: int) -> bytes:
+        try:
+            return self._disk.read(segment.fd, size - end, end)
+        except OSError as error:
+            raise unreadable(segment.path, error) from error
 
     def synced(self, segment: Segment, record: Mark) -> int:
         """How many bytes of a segment are known to be on stable storage."""

@@ -18,11 +18,12 @@ from contextlib import contextmanager, suppress
 
 from enforcer.errors import DamagedError, EnforcerError, InternalError, RequestError, UnavailableError
 from enforcer.ledger.commit import Commit
-from enforcer.ledger.entry import MAX_LEAF, BadLine, leaf_hash, parse_leaf
+from enforcer.ledger.entry import MAX_LEAF, BadLine, leaf_hash
 from enforcer.ledger.fold import Fold, Head, no_judge
 from enforcer.ledger.locks import FileLock
 from enforcer.ledger.merkle import Frontier
 from enforcer.ledger.past import Past
+from enforcer.ledger.reading import Reading
 from enforcer.ledger.recovery import Recovery
 from enforcer.ledger.repair import Repairs
 from enforcer.ledger.segments import LINES, Segments, damaged, segment_name, unavailable
@@ -91,6 +92,7 @@ class FileLedger:
         self._judge = judge
         self.identity = self._identity()
         self._segments = Segments(folder, lines=segment_lines, disk=disk)
+        self._reading = Reading(self._segments, self.identity.genesis)
         self._lock = FileLock(f"{folder}/lock", disk=disk)
         self._commit = Commit(folder, disk=disk, clock=clock)
         self._mutex = RLock()  # `flock` binds a descriptor, not a thread: threads of one process need this besides.
@@ -143,31 +145,28 @@ class FileLedger:
             yield self._fold.tasks[name]
 
     def leaves(self, start: int = 0) -> Iterator[bytes]:
-        for _, line in self._segments.lines_from(max(0, start), self.head.size):
+        for _, line in self._reading.lines(max(0, start), self.head):
             yield line
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
-        for seq, line in self._segments.lines_from(max(0, start), self.head.size):
-            yield self._parse(line, seq)
+        return self._reading.entries(max(0, start), self.head)
+
+    def task_leaves(self, name: str) -> Iterator[bytes]:
+        for _, line in self._task(name):
+            yield line
 
     def task_entries(self, name: str) -> Iterator[Entry]:
+        for entry, _ in self._task(name):
+            yield entry
+
+    def _task(self, name: str) -> list[tuple[Entry, bytes]]:
         state = self.task(name)
-        if state is None:
-            return
-        mark = f'"subject":"{name}"'.encode()
-        left = state.task_seq
-        for seq, line in self._segments.lines_from(state.opened_seq, self.head.size, mark=mark):
-            entry = self._parse(line, seq)
-            if entry.task == name:
-                yield entry
-                left -= 1
-                if not left:
-                    return
+        return self._reading.task(state, self.head.size) if state is not None else []
 
     def entry(self, seq: int) -> Entry:
         if not 0 <= seq < self.head.size:
             raise RequestError("unknown_entry", f"The ledger has {self.head.size} entries; {seq} is not one of them.")
-        return self._parse(self._segments.line(seq), seq)
+        return next(self._reading.entries(seq, self.head))
 
     # Writing ---------------------------------------------------------------------------------------------------------
 
@@ -311,16 +310,6 @@ class FileLedger:
                 where = self._segments.path(self._segments.first_of(seq))
                 raise damaged(f"ledger_{bad.code}", where, 0, seq, str(bad)) from bad
         return fold.tasks
-
-    def _parse(self, line: bytes, seq: int) -> Entry:
-        path = self._segments.path(self._segments.first_of(seq))
-        try:
-            entry = parse_leaf(line)
-        except BadLine as bad:
-            raise damaged(f"ledger_{bad.code}", path, 0, seq, str(bad)) from bad
-        if entry.seq != seq:
-            raise damaged("ledger_out_of_order", path, 0, seq, f"entry {seq} does not stand where it should")
-        return entry
 
     def _stick(self, code: str, why: str) -> UnavailableError:
         """Nothing more is written under this lock: what stands at the end is not known."""

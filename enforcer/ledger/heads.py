@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from enforcer.ports import Disk
 
 
+_RESTORE = "Restore the ledger from a copy that has them, and find out who has cut it."
+
+
 class Anchor(Record):
     """A copy of a checkpoint that was kept elsewhere. `local`: within the reach of the ledger's writer, so that it is
     shown and does not count. `source` says where it is from."""
@@ -217,6 +220,7 @@ class Judgement:
         if head.size > self._entries:
             code = "rolled_back" if head.given else "checkpoint_ahead"
             message = f"{head.source} is of {head.size} entries, and there are {self._entries}: the others are gone."
+            message += f" {_RESTORE}" if head.given else ""
             self._found.contradiction(head.part, self._entries, code, message)
             return False
         root = self._roots.get(head.size)
@@ -240,17 +244,24 @@ def judge_demands(
     if demands.seen is not None:
         _judge_seen(*demands.seen, roots, reach, found)
     if demands.require_anchor and judgement.anchored is None:
-        found.gap(ANCHORING, None, "anchor_required", "No anchor out of the writer's reach vouches for this ledger.")
+        message = (
+            "No anchor out of the writer's reach vouches for this ledger. "
+            "Give a checkpoint that was kept elsewhere: --anchor SOURCE; enforcer anchor makes them."
+        )
+        found.gap(ANCHORING, None, "anchor_required", message)
     after = entries - (judgement.anchored or 0)
     if demands.max_unanchored is not None and after > demands.max_unanchored:
-        message = f"{after} entries follow the last anchor, and {demands.max_unanchored} may."
+        message = (
+            f"{after} entries follow the last anchor, and {demands.max_unanchored} may. "
+            "Anchor the head where the ledger is (enforcer anchor), and give that anchor."
+        )
         found.gap(ANCHORING, judgement.anchored or 0, "unanchored_too_many", message)
     return _judge_base(*demands.base, roots, reach, found) if demands.base is not None else ""
 
 
 def _judge_seen(size: int, root: bytes, roots: Mapping[int, bytes], entries: int, found: Findings) -> None:
     if size > entries:
-        message = f"This ledger was seen here with {size} entries, and has {entries}: the others are gone."
+        message = f"This ledger was seen here with {size} entries, and has {entries}: the others are gone. {_RESTORE}"
         found.contradiction(INTEGRITY, entries, "rolled_back", message)
     elif roots.get(size, root) != root:
         message = f"Of the first {size} entries, which were seen here before, one was changed."
@@ -289,7 +300,8 @@ def judge_key(terms: list[Term], judgement: Judgement, demands: Demands, found: 
         return "pinned"
     message = "No checkpoint of this ledger is signed by a pinned key, or by one that such a key has passed on to."
     if demands.require_key:
-        found.gap(KEY, None, "key_required", message)
+        next_step = "Pin its newest key (enforcer key show --current), or have its head signed: enforcer checkpoint"
+        found.gap(KEY, None, "key_required", f"{message} {next_step}")
     elif vouched:
         found.note(None, "key_unused", message)  # Anybody can name a key.
     return "self-declared" if declared else "none"

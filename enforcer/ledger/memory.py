@@ -90,10 +90,13 @@ class MemoryLedger:
         for leaf in self.leaves(start):
             yield parse_leaf(leaf)
 
+    def task_leaves(self, name: str) -> Iterator[bytes]:
+        for leaf in self._leaves:
+            if parse_leaf(leaf).task == name:
+                yield leaf
+
     def task_entries(self, name: str) -> Iterator[Entry]:
-        for entry in self.entries():
-            if entry.task == name:
-                yield entry
+        yield from map(parse_leaf, self.task_leaves(name))
 
     def entry(self, seq: int) -> Entry:
         if not 0 <= seq < len(self._leaves):

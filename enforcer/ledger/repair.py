@@ -69,6 +69,9 @@ class Repairs:
         if first and (end + first <= synced or _tells(rest)):
             code, what = (why.code, str(why)) if why else ("torn", "entries stand behind bytes that are none")
             raise damaged(f"ledger_{code}", segment.path, end, seq, what)
+        if end < synced <= segment.size():  # A record of more than there is speaks of a file that was cut off.
+            what = f"{synced - end} bytes were on stable storage as lines, and are none any more"
+            raise damaged("ledger_torn", segment.path, end, seq, what)
         self._above_checkpoints(segment, end, seq)
         return rest
 
@@ -189,26 +192,26 @@ def sealed_size(folder: str, origin: str, disk: Disk) -> int:
     Raises `UnavailableError` where they cannot be read: what is not known to be unsealed is not cut off.
     """
     try:
-        names = disk.listing(f"{folder}/checkpoints")
-        lines = _newest_checkpoint(folder, disk)
+        names = [name for name in disk.listing(f"{folder}/checkpoints") if len(name) < 20 and name.isdecimal()]
+        # A name alone says nothing. The largest file is nearly always one that counts, and the only one that is read.
+        kept = (_size_in(f"{folder}/checkpoints/{name}", origin, disk) for name in sorted(names, key=int, reverse=True))
+        return max(_size_in(f"{folder}/checkpoint", origin, disk), next((size for size in kept if size), 0))
     except OSError as error:
         raise unreadable(f"{folder}/checkpoint", error) from error
-    sizes = [int(name) for name in names if len(name) < 20 and name.isdecimal()]
-    if len(lines) > 3 and lines[0] == origin.encode() and lines[1].isdigit() and len(lines[1]) < 20:
-        sizes.append(int(lines[1]))
-    return max(sizes, default=0)
 
 
-def _newest_checkpoint(folder: str, disk: Disk) -> list[bytes]:
-    """The lines of `checkpoint`; none where there is no such file. `OSError` passes."""
+def _size_in(path: str, origin: str, disk: Disk) -> int:
+    """The size that a checkpoint of this ledger names; 0 where there is none. `OSError` passes."""
     try:
-        fd = disk.open(f"{folder}/checkpoint", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = disk.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        return []
+        return 0
     try:
-        return disk.read(fd, MAX_NOTE, 0).split(b"\n")
+        lines = disk.read(fd, MAX_NOTE, 0).split(b"\n")
     finally:
         disk.close(fd)
+    named = len(lines) > 3 and lines[0] == origin.encode() and lines[1].isdigit() and len(lines[1]) < 20
+    return int(lines[1]) if named else 0
 
 
 def _tells(rest: bytes) -> bool:

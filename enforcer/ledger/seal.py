@@ -142,7 +142,9 @@ class Sealer:
     def _due(self) -> bool:
         if self._sealed < 0:
             sealed = read_sealed(self._folder, self._disk)
-            self._sealed = sealed.size if sealed is not None else 0
+            # A copy of a note can be written by anybody; one of more than there is must not keep others from being made.
+            size = sealed.size if sealed is not None else 0
+            self._sealed = size if size <= self._store.head.size else 0
         return self._moved or self._store.head.size - self._sealed >= DUE_AFTER
 
     def _sign(self, signer: Signer) -> tuple[Checkpoint, bytes]:

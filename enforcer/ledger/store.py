@@ -119,16 +119,36 @@ class Store(Protocol):
         ...
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
-        """The entries from `start` on, in order, as `catch_up` saw them."""
+        """The entries from `start` on, in order, as `catch_up` saw them.
+
+        All of them are those that the hash of the last one commits to, or `DamagedError` (`ledger_chain_broken`) is
+        raised before the end. Each is yielded once the next one has borne it out: one that was edited alone is never
+        yielded; where those after it were linked anew, the error comes after them.
+        """
         ...
 
-    def leaves(self, start: int = 0) -> Iterator[bytes]: ...
+    def leaves(self, start: int = 0) -> Iterator[bytes]:
+        """The lines of `entries`, without their newlines, under the same promise."""
+        ...
 
     def task_entries(self, name: str) -> Iterator[Entry]:
-        """The entries of one task, in order."""
+        """The entries of one task, in order; none of a task that is not known.
+
+        None is yielded unless they are exactly those that the task's last one commits to: else `DamagedError`
+        (`ledger_task_chain_broken`).
+        """
         ...
 
-    def entry(self, seq: int) -> Entry: ...
+    def task_leaves(self, name: str) -> Iterator[bytes]:
+        """The lines of `task_entries`, under the same promise."""
+        ...
+
+    def entry(self, seq: int) -> Entry:
+        """One entry, borne out by the one after it alone. Raises `RequestError` `unknown_entry`.
+
+        Who edited both is not noticed here: that takes reading to the end, or a proof in the tree.
+        """
+        ...
 
     def save_caches(self) -> None:
         """Keep what makes the next start quick. Called after an acknowledgement; its failure changes no answer."""

@@ -156,7 +156,8 @@ def _check_nothing(found: Findings, folder: str) -> None:
 
 def _unread_identity(error: OSError) -> tuple[str, str]:
     if isinstance(error, FileNotFoundError):
-        return "ledger_missing", "There is no `ledger.json`, so there is no ledger here to verify."
+        message = "There is no `ledger.json`, so there is no ledger here to verify."
+        return "ledger_missing", f"{message} Restore state/ledger from a copy, or name the project with --root."
     return "ledger_unreadable", f"`ledger.json` cannot be read: {error.strerror}."
 
 

@@ -52,6 +52,8 @@ UNCHECKED = "unchecked"
 _UNKNOWN = ("unknown_event", "unknown_version")
 # What code that expects a sound state or process raises on a forged one; a forged process may stand on itself.
 _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+ACCEPTED = " What can be checked is a receipt (enforcer export TASK) or a .tlog-proof (enforcer prove SEQ)."
+
 _PROOF_HEADER = b"c2sp.org/tlog-proof@"
 _EXIT = {VERIFIED: 0, TAMPERED: 1, UNVERIFIABLE: 2}
 
@@ -110,7 +112,7 @@ def check_receipt(data: bytes, keys: Iterable[VerifierKey], check: Check) -> Rec
         receipt = parse_receipt(data)
     except ReceiptFault as fault:
         report = case.found.gap if fault.foreign else case.found.contradiction
-        report(INTEGRITY, None, "malformed", f"This is no receipt: {fault}.")
+        report(INTEGRITY, None, "malformed", f"This is no receipt: {fault}.{ACCEPTED if fault.foreign else ''}")
         case.found.doubt(LEGALITY, EVIDENCE)
         return case.report()
     case.task = receipt.task

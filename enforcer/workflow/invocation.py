@@ -42,7 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "verify-proof": (),
     "baseline show": (),
     "process show": (),
-    "key show": (),
+    "key show": ("--current",),
     "doctor": (),
 }
 

@@ -373,10 +373,10 @@ def test_a_repair_that_another_sync_meets_half_way_is_still_told(world):
 
 
 def test_a_repair_leaves_no_record_that_claims_what_was_cut_off(world):
-    """The torn bytes were counted as synced. What takes their place is not, before it is."""
+    """More than there is was counted as synced. What takes its place is not, before it is."""
     torn = world.machine.read(SEGMENT) + b"x" * 5_000
     world.machine.write(SEGMENT, torn)
-    put(world, record(world).replace(offset=len(torn)))
+    put(world, record(world).replace(offset=len(torn) + 1))
     one, process = world.open(), Process(world.machine)
     append(one, refused(1), key=".1")
     assert record(world).offset < len(torn)
@@ -406,3 +406,15 @@ def test_the_real_disk_does_the_same(tmp_path):
     assert append(ledger, refused(2), key=".2").seq == 3
     ledger.close()
     other.close()
+
+
+def test_a_line_that_is_still_under_way_is_not_counted_as_synced(world):
+    """The kernel may tell of a part of what another process is writing; if it dies there, that part is torn."""
+    one = world.open()
+    append(one, refused(1), key=".1")
+    one.sync()
+    append(one, refused(2), key=".2")
+    whole = len(world.machine.read(SEGMENT))
+    world.machine.write(SEGMENT, world.machine.read(SEGMENT) + b'{"event":{"da')
+    one.sync()
+    assert record(world).offset == whole

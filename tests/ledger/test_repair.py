@@ -164,6 +164,24 @@ def test_a_last_line_that_was_on_stable_storage_is_damaged_and_not_torn(world):
     assert refusal(world).code == "ledger_malformed"
 
 
+@pytest.mark.parametrize("blanked", [1, 2, 4])
+def test_lines_on_stable_storage_whose_ends_were_blanked_are_damaged_and_not_torn(world, blanked):
+    """They look like one long torn line; cutting it off would lose what was acknowledged."""
+    lines = begun(world, 5)
+    changed = [line[:-1] + b" " for line in lines[5 - blanked :]]
+    world.machine.write(SEGMENT, b"".join((*lines[: 5 - blanked], *changed)))
+    error = refusal(world)
+    assert error.code == "ledger_torn"
+    assert "were on stable storage" in error.message
+
+
+def test_a_file_that_only_bears_the_name_of_a_checkpoint_keeps_no_tail_from_being_healed(world):
+    lines = begun(world, 4)
+    put_file(world, f"{FOLDER}/checkpoints/999", b"")
+    world.machine.write(SEGMENT, b"".join(lines)[:-1])
+    heal(world)
+
+
 @pytest.mark.parametrize("name", ["checkpoint", "checkpoints/4"])
 def test_nothing_below_a_checkpoint_is_torn(world, name):
     lines = begun(world, 4)
@@ -340,7 +358,7 @@ def test_damage_below_what_was_synced_is_not_written_anew(world):
 def test_nothing_below_a_checkpoint_is_given_up_after_a_failed_sync(world):
     lines = begun(world, 5)
     fail(world, offset=len(b"".join(lines[:3])))
-    put_file(world, f"{FOLDER}/checkpoints/5", b"")
+    put_file(world, f"{FOLDER}/checkpoints/5", f"{IDENTITY.origin}\n5\n{ROOT}\n\n".encode())
     world.machine.write(SEGMENT, b"".join(lines[:4]) + b"\0" * 80)
     assert "a checkpoint of 5" in refusal(world).message
 

@@ -381,7 +381,7 @@ def test_the_key(project: Project) -> None:
     key.chmod(0o644)
     assert check("key-show", project.ask("key", "show"))["trouble"]["code"] == "key_exposed"
     assert check("status-all", project.ask("status"))["unsealable"]["code"] == "key_exposed"
-    done = check("key-compromised", project.ask("key", "compromised", "--reason", "exposed"))
+    done = check("key-compromised", project.ask("key", "compromised", "--reason", "exposed", "--no-anchor"))
     assert (done["trusted"], done["open_tasks"], done["resumed"]) == (0, ["T"], False)
     assert len(check("key-show", project.ask("key", "show"))["keys"]) == 1
 
@@ -407,7 +407,7 @@ def test_how_far_a_ledger_is_sealed_and_anchored(project: Project) -> None:
     project.done("open", "U")
     anchored = check("status-all", project.ask("status"))
     assert (anchored["sealed_to"], anchored["entries"], anchored["anchored_to"]) == (2, 3, 2)
-    assert "(sealed to 2, anchored to 2)" in project.call("status").out
+    assert "(sealed to 2, anchored to 2 by its own word)" in project.call("status").out
     (project.root / "state" / "ledger" / "checkpoint").write_bytes(b"x")
     (project.root / "state" / "ledger" / "anchors" / "9").write_bytes(b"x")
     broken = check("status-all", project.ask("status"))
@@ -430,7 +430,7 @@ def test_exports(project: Project) -> None:
     for form in ("receipt", "statements", "layout", "cloudevents"):
         made = check("export", project.ask("export", "T", "--format", form, "--out", out))
         assert all(os.path.isfile(path) for path in made["files"])
-    assert check("export", project.ask("export", "--tiles", out))["format"] == "tiles"
+    assert check("export", project.ask("export", "--tiles", f"{out}/site"))["format"] == "tiles"
     proof = check("prove", project.ask("prove", "1", "--out", f"{out}/deep/p.tlog-proof"))
     assert Path(proof["file"]).read_text(encoding="utf-8") == proof["proof"]
     assert check("prove", project.ask("prove", "1"))["file"] is None
@@ -454,12 +454,15 @@ def test_exports(project: Project) -> None:
         (("export", "T", "--out", "process.toml"), "export_unwritable"),
         (("export", "T", "--out", "a\0b"), "export_unwritable"),
         (("export", "--tiles", "process.toml"), "export_unwritable"),
+        (("export", "--tiles", "."), "site_foreign"),
         (("prove", "99"), "unknown_entry"),
         (("prove", "-1"), "usage"),
         (("prove", "1", "--out", "process.toml/p"), "export_unwritable"),
         (("verify-proof", "none"), "input_unreadable"),
         (("verify-proof", "process.toml", "--key", "x"), "bad_vkey"),
         (("key", "rotate", "--overlap", "-1"), "bad_overlap"),
+        (("key", "compromised", "--reason", "r"), "anchor_needed"),
+        (("key", "compromised", "--reason", "r", "--anchor", "none", "--no-anchor"), "usage"),
         (("key", "compromised", "--reason", "r", "--anchor", "none"), "anchor_unreadable"),
         (("key", "compromised", "--reason", "r", "--anchor", "state/ledger/checkpoint"), "anchor_not_held"),
     ],

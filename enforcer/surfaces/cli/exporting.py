@@ -9,10 +9,11 @@ import click
 from enforcer.attestation.signatures import verify_ed25519
 from enforcer.exports import FORMATS, LAYOUT, RECEIPT, export_site, export_task, prove_entry, write_files
 from enforcer.ledger.receipt import MAX_RECEIPT
+from enforcer.ledger.report import VERIFIED
 from enforcer.ledger.vouching import PROOF, check_file
 from enforcer.pinned import read_keys
 from enforcer.surfaces.cli.options import opened, read_bytes, reading
-from enforcer.surfaces.cli.output import line, show_bytes, show_json
+from enforcer.surfaces.cli.output import counted, line, show_bytes, show_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def verify_proof(file: str, keys: tuple[str, ...], as_json: bool) -> int:
         return report.exit_status
     line(f"{report.verdict}: {_what(report)}")
     for part in ("integrity", "legality", "evidence", "key"):
-        line(f"  {part:10} {getattr(report, part)}")
+        line(f"  {part:10} {getattr(report, part)}{_how(report) if part == 'evidence' else ''}")
     if report.status is not None:
         line(f"  the task is {report.status}{f' in {report.phase}' if report.phase else ''} after its last entry here")
     for finding in report.findings:
@@ -64,9 +65,16 @@ def verify_proof(file: str, keys: tuple[str, ...], as_json: bool) -> int:
 
 def _what(report: ReceiptReport) -> str:
     """What the file shows, as far as it can be told."""
-    what = f"entry {report.first}" if report.kind == PROOF else f"{report.task}, {report.entries} entries"
+    what = f"entry {report.first}" if report.kind == PROOF else f"{report.task}, {counted(report.entries, 'entry')}"
     shown = f"{report.kind} of {what}" if report.entries else report.kind
-    return f"{shown}, in {report.origin} of {report.size} entries" if report.origin else shown
+    return f"{shown}, in {report.origin} of {counted(report.size or 0, 'entry')}" if report.origin else shown
+
+
+def _how(report: ReceiptReport) -> str:
+    """What "verified" says of evidence: digests always, and bytes where the file has them."""
+    if report.evidence != VERIFIED:
+        return ""
+    return f" (digests; bytes of {report.embedded} of {report.artifacts} in the file)"
 
 
 @click.command()
@@ -99,7 +107,7 @@ def export(
         if tiles is not None:
             sealed = export_site(enforcer, tiles)
             form, files = "tiles", [tiles]
-            told = [f"wrote {sealed.size} entries as a static log to {tiles}"]
+            told = [f"wrote {counted(sealed.size, 'entry')} as a static log to {tiles}"]
         else:
             form = form or RECEIPT
             made = export_task(enforcer, task or "", form, embed=embed)

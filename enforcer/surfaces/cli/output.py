@@ -38,6 +38,13 @@ def line(text: object = "") -> None:
     _write(sys.stdout, plain(text))
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 entry`, `2 entries`."""
+    if number == 1:
+        return f"1 {what}"
+    return f"{number} {what[:-1]}ies" if what.endswith("y") else f"{number} {what}s"
+
+
 def show_json(value: Any) -> None:
     """The whole answer of a command that was given `--json`: one value, ASCII only."""
     _write(sys.stdout, json.dumps(value, indent=2, ensure_ascii=True))

@@ -9,7 +9,7 @@ from enforcer.pinned import read_keys
 from enforcer.publication import anchor_to_file, anchor_to_git
 from enforcer.publication import publish as publish_ledger
 from enforcer.surfaces.cli.options import opened, read_bytes, reading
-from enforcer.surfaces.cli.output import line, show_json
+from enforcer.surfaces.cli.output import counted, line, show_json
 from enforcer.surfaces.cli.witnessing import moment
 from enforcer.witnesses import take_cosignatures
 
@@ -54,7 +54,7 @@ def anchor_file(path: str, root: str | None, as_json: bool) -> int:
     if as_json:
         show_json({**_told(sealed), "where": path})
         return 0
-    line(f"anchored {sealed.size} entries in {path}")
+    line(f"anchored {counted(sealed.size, 'entry')} in {path}")
     line(f"next, from where the file cannot be changed: enforcer verify --require-anchor --anchor {path}")
     return 0
 
@@ -68,7 +68,7 @@ def anchor_git(root: str | None, as_json: bool) -> int:
     if as_json:
         show_json({**_told(sealed), "where": ref})
         return 0
-    line(f"anchored {sealed.size} entries in {ref}")
+    line(f"anchored {counted(sealed.size, 'entry')} in {ref}")
     line(f"next: git push origin {ref}")
     return 0
 
@@ -83,7 +83,11 @@ def publish(root: str | None, as_json: bool) -> int:
         show_json(done.pack(complete=True))
         return 0
     line(f"{'published' if done.moved else 'nothing new since'} {done.commit[:12]} in {done.ref}")
-    line(f"sealed to {done.size} entries" if done.size is not None else "unsealed: there is no checkpoint in it")
+    line(
+        f"sealed to {counted(done.size, 'entry')}"
+        if done.size is not None
+        else "unsealed: there is no checkpoint in it"
+    )
     line(f"next: git push origin {done.ref}")
     return 0
 

@@ -7,7 +7,7 @@ import click
 from enforcer.sealing import read_sealing
 from enforcer.surfaces.cli import light
 from enforcer.surfaces.cli.options import opened, reading
-from enforcer.surfaces.cli.output import line, show_json
+from enforcer.surfaces.cli.output import counted, line, show_json
 from enforcer.workflow.state import OPEN
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def _show_all(enforcer: Enforcer, as_json: bool) -> None:
     for one in states:
         where = one.phase if one.status == OPEN else one.status
         line(f"{one.task:24} {where:12} {one.title}")
-    line(f"{_counted(len(states), 'task')}, {_counted(entries, 'entry')} ({_sealed(sealing, entries)})")
+    line(f"{counted(len(states), 'task')}, {counted(entries, 'entry')} ({_sealed(sealing, entries)})")
     if trouble is not None:
         line(f"not sealed here: {trouble.code}: {trouble.message} {trouble.fix}")
     if not states:
@@ -66,10 +66,7 @@ def _sealed(sealing: Sealing, entries: int) -> str:
         sealed = "unsealed"
     else:
         sealed = "sealed" if sealing.sealed_to >= entries else f"sealed to {sealing.sealed_to}"
-    return f"{sealed}, anchored to {sealing.anchored_to}" if sealing.anchored_to is not None else sealed
-
-
-def _counted(number: int, what: str) -> str:
-    if number == 1:
-        return f"1 {what}"
-    return f"{number} {what[:-1]}ies" if what.endswith("y") else f"{number} {what}s"
+    if sealing.anchored_to is None:
+        return sealed
+    # The copies lie beside the ledger; what was kept elsewhere, and whether it holds, is for `verify` to say.
+    return f"{sealed}, anchored to {sealing.anchored_to} by its own word"

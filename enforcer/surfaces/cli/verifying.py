@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from enforcer.surfaces.cli.options import reading
-from enforcer.surfaces.cli.output import line, show_json
+from enforcer.surfaces.cli.output import counted, line, show_json
 from enforcer.verification import Asked
 from enforcer.verification import verify as verify_ledger
 
@@ -43,7 +43,12 @@ LONG = 32 << 20  # Bytes; a shorter ledger is read before a bar could be seen.
 )
 @click.option("--require-sealed", is_flag=True, help="With entries that no checkpoint vouches for it is 2 as well.")
 @click.option("--ref", default="", metavar="REF", help="Verify a published ledger, not the one in state/.")
-@click.option("--base", default="", metavar="REF", help="A published ledger that this one has to extend.")
+@click.option(
+    "--base",
+    default="",
+    metavar="REF",
+    help="Compare with a published ledger: same, extends, behind; forked is 1, absent 2.",
+)
 @click.option(
     "--keep",
     default="",
@@ -95,8 +100,9 @@ def verify(
 
 
 def _tell(report: Report) -> None:
-    found = f", with {len(report.findings)} findings below" if report.findings else ""
-    line(f"{report.verdict}{found}: {report.entries} entries, head {(report.head or '')[:16]}")
+    found = f", with {counted(len(report.findings), 'finding')} below" if report.findings else ""
+    head = f", head {report.head[:16]}" if report.head else ""
+    line(f"{report.verdict}{found}: {counted(report.entries, 'entry')}{head}")
     for part in ("integrity", "legality", "evidence", "anchoring", "key"):
         line(f"  {part:10} {getattr(report, part)}")
     if report.checked_from:
@@ -104,8 +110,10 @@ def _tell(report: Report) -> None:
     if report.base:
         line(f"  base       {report.base}")
     if report.entries:
-        sealed = f"sealed to {report.sealed_to} entries" if report.sealed_to else "unsealed"
+        sealed = f"sealed to {counted(report.sealed_to, 'entry')}" if report.sealed_to else "unsealed"
         line(f"  {sealed}{f', anchored to {report.anchored_to}' if report.anchored_to else ''}")
+    for one in report.cosigned:
+        line(f"  cosigned   by {one.witness}, to {counted(one.size, 'entry')}")
     if report.unanchored is not None:
         line(f"  unanchored since entry {report.unanchored}: a cut or rewritten end would not show")
     for finding in report.findings:
