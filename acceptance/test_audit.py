@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from acceptance.doubles import QuickDisk
 from acceptance.walks import Walk
 from acceptance.world import BAD, GOOD, World, canonical, digest, plain_process
 
@@ -94,6 +95,35 @@ def test_judging_again_asks_the_process_of_then(world: World) -> None:
     reply = world.ask("process", "adopt", "T", "--process", "process.toml", "--reason", "r", "--approver", "eve")
     assert reply.status == 0, reply
     assert world.ask("audit", "--rejudge").status == 0
+
+
+def test_a_line_that_was_edited_below_a_snapshot_is_told_to_nobody(world: World) -> None:
+    """What a snapshot spares from being taken in again is held against the chain wherever it is read."""
+    world.given_task("T", "PLAN", disk=QuickDisk())
+    enforcer = world.library(disk=QuickDisk())
+    for number in range(300):
+        enforcer.open_task(f"U-{number}")
+    enforcer.close()
+    assert (world.root / "state" / "ledger" / ".cache" / "snapshot").exists()
+    (segment,) = world.segments()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    accepted = next(number for number, line in enumerate(lines) if b'"dev.enforcer.phase.advanced"' in line)
+    forged = keep(world, BAD)
+    lines[accepted] = lines[accepted].replace(digest(GOOD).encode(), forged["digest"].encode())
+    assert forged["digest"].encode() in lines[accepted]
+    segment.write_bytes(b"".join(lines))
+
+    assert world.status("T")["phase"] == "PLAN"  # The snapshot is believed, and rightly so.
+    for words in (("audit", "T", "--rejudge"), ("log", "T"), ("export", "T", "--format", "cloudevents")):
+        reply = world.ask(*words)
+        assert (reply.status, reply.json["error"]["code"]) == (2, "ledger_task_chain_broken"), words
+        assert forged["digest"] not in reply.out
+    for whole in (("audit",), ("audit", "--rejudge"), ("log",)):
+        reply = world.ask(*whole)
+        assert (reply.status, reply.json["error"]["code"]) == (2, "ledger_chain_broken"), whole
+    told = world.ask("log", text=True)
+    assert told.status == 2
+    assert len(told.out.splitlines()) == accepted
 
 
 # The working files

@@ -442,6 +442,67 @@ def test_what_a_commit_brings_along_was_not_kept(shop: Shop, job: Job) -> None:
     assert (status, "is part of what is checked here" in said) == (2, True)
 
 
+@pytest.mark.parametrize("given", ["cache", "cache/", "./cache//", "deep/kept", "deep/kept/", "../clone/cache", "full"])
+def test_a_link_in_a_commit_does_not_say_where_the_checkpoint_lies(shop: Shop, job: Job, given: str) -> None:
+    """A link to a folder that the commit brings along as well; the folder that is named stays empty of files."""
+    (job.clone / ".k" / "kept").mkdir(parents=True)
+    for path in (job.clone / ".k" / "checkpoint", job.clone / ".k" / "kept" / "checkpoint"):
+        path.write_bytes(shop.kept)
+    (job.clone / "cache").symlink_to(".k")
+    (job.clone / "deep").symlink_to(".k")
+    git(job.clone, "add", "--force", "cache", "deep", ".k")
+    given = str(job.clone / "cache") if given == "full" else given
+
+    status, said = job.check(shop.ledger, str(shop.key), given)
+
+    assert (status, said.count("\n"), "is a symbolic link" in said) == (2, 1, True), said
+
+
+def test_a_name_that_is_a_link_in_a_commit_is_refused_when_a_folder_stands_in_its_stead(shop: Shop, job: Job) -> None:
+    (job.clone / "deep").symlink_to(".k")
+    git(job.clone, "add", "--force", "deep")
+    (job.clone / "deep").unlink()
+    (job.clone / "deep" / "kept").mkdir(parents=True)
+
+    status, said = job.check(shop.ledger, str(shop.key), "deep/kept/")
+
+    assert (status, "deep is part of what is checked here" in said) == (2, True), said
+
+
+def test_an_index_that_cannot_be_read_is_no_pass(shop: Shop, job: Job) -> None:
+    (job.clone / ".git" / "index").write_bytes(b"garbage")
+
+    status, said = job.check(shop.ledger, str(shop.key), "cache")
+
+    assert (status, "check-ledger: git does not say" in said) == (2, True), said
+
+
+def test_another_ledger_is_refused_although_its_key_is_in_the_file(shop: Shop, job: Job, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(shop.state, state)
+    replaced(shop, state)
+    shop.push(shop.commit(state))
+    keys = tmp_path / "two.keys"
+    other = json.loads((state / "ledger" / "ledger.json").read_bytes())
+    keys.write_text(f"{shop.vkey}\n{other['key']}\n", encoding="utf-8")
+    shutil.rmtree(job.kept)
+
+    status, said = job.check(shop.ledger, str(keys), str(job.kept))
+    assert (status, "ledger_replaced" in said) == (1, True), said
+    keys.write_text(f"{other['key']}\n", encoding="utf-8")
+    status, said = job.check(shop.ledger, str(keys), str(job.kept))
+    assert (status, f"has no key of the ledger {shop.ledger}" in said) == (2, True), said
+    assert not job.kept.exists()
+
+
+def test_what_is_said_names_the_file_that_was_kept(job: Job) -> None:
+    job.remember(b"garbage\n")
+
+    status, said = job.check()
+
+    assert (status, f"{job.kept}/checkpoint vouches for nothing" in said) == (2, True), said
+
+
 def test_another_pinned_key_is_refused(shop: Shop, job: Job, tmp_path: Path) -> None:
     key = tmp_path / "other.key"
     public = Ed25519PrivateKey.generate().public_key().public_bytes_raw()

@@ -9,8 +9,8 @@ objects and margins that it names, and before the checkpoint that covers it. Rea
 3. objects, margins and quarantine.
 
 What is named by its content or its size never changes and is not read again. The lines are: whether the ones that were
-published still stand can be told in no other way. They are hashed as they are taken, and held against the head that this
-process trusts and the checkpoint that goes along: of lines that are not those, no commit is made.
+published still stand can be told in no other way. They are hashed as they are taken, and held against the head that
+this process trusts and the checkpoint that goes along: of lines that are not those, no commit is made.
 """
 
 from __future__ import annotations

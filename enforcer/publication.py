@@ -13,16 +13,16 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from urllib.parse import unquote, urlsplit
 
 from enforcer.errors import DamagedError, EnforcerError, UnavailableError
-from enforcer.evidence.git.refs import Refs, fetched
+from enforcer.evidence.git.refs import Refs, address_in_use, fetched
 from enforcer.gathering import Gathering
 from enforcer.ledger.checkpoint import parse_checkpoint
 from enforcer.ledger.heads import Anchor
 from enforcer.ledger.note import MAX_NOTE, NoteFault, parse_note
 from enforcer.ports import write_durably
 from enforcer.published import NEWEST, refs_around
+from enforcer.reach import Reach
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -190,11 +190,10 @@ def load_anchors(source: str, *, project: str, state: str, user: str, ledger: st
     Raises `RequestError` `bad_remote`; `UnavailableError` `anchor_unreadable`, `anchor_missing`, `remote_unreachable`.
     """
     refs = Refs.find(project)
-    reach = [project, state, os.path.dirname(state), user]
-    if refs is not None:
-        reach += [refs.top, refs.git_folder()]
+    clone = (refs.top, refs.git_folder()) if refs is not None else ()
+    reach = Reach((project, state, os.path.dirname(state), user, *clone))
     if not source.startswith("git:"):
-        return (Anchor(source=source, note=_load_note(source), local=_within(source, reach)),)
+        return (Anchor(source=source, note=_load_note(source), local=reach.holds(source)),)
     place = source.removeprefix("git:")
     if place.startswith("refs/"):
         if refs is None:
@@ -202,10 +201,10 @@ def load_anchors(source: str, *, project: str, state: str, user: str, ledger: st
         return (Anchor(source=source, note=_note_in(refs, refs.commit_of(place), source), local=True),)
     if not ledger:
         raise _no_anchor(source, "it is not known which ledger to look for")
-    address = refs.address_of(place) if refs is not None else os.path.abspath(place) if os.path.isdir(place) else place
-    path = unquote(urlsplit(address).path) if address.startswith("file://") else address
-    local = os.path.isdir(path) and _within(path, reach)
-    with fetched(address, anchor_ref_of(ledger), ref_of(ledger)) as (remote, commits):
+    address = refs.address_of(place) if refs is not None else os.path.abspath(place) if os.path.exists(place) else place
+    names = (anchor_ref_of(ledger), ref_of(ledger))
+    with fetched(address, *names) as (remote, commits):
+        local = any(reach.holds_repository(each, *names) for each in (address, address_in_use(address)))
         notes = [_note_in(remote, commit, source) for commit in commits.values()]
     if not notes:
         raise _no_anchor(source, "it has no ref of this ledger")
@@ -236,12 +235,6 @@ def _read_note(path: str) -> bytes:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ValueError("it is no regular file")
         return file.read(MAX_NOTE + 1)
-
-
-def _within(path: str, folders: list[str]) -> bool:
-    """Whether a path leads into one of the folders, by whatever links."""
-    real = os.path.realpath(path)
-    return any(real == folder or real.startswith(folder + os.sep) for folder in map(os.path.realpath, folders))
 
 
 def _no_anchor(source: str, why: str) -> UnavailableError:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 
 from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.evidence.git.refs import Refs
 from enforcer.evidence.objects import MAX_OBJECT
 from enforcer.ledger.merkle import Frontier, leaf_hash
-from enforcer.ledger.note import MAX_NOTE
+from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,21 +32,43 @@ NEWEST = "ledger/checkpoint"
 SEGMENTS = "ledger/seg/"
 
 _NAME = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
-_LINES_LIMIT = 1 << 30
-# What may stand in a published ledger, and the most bytes that it can honestly have.
+
+
+class _Kind(Record):
+    """A kind of files that may stand in a published ledger: how many, and the most bytes of one and of all of them."""
+
+    name: str
+    form: re.Pattern[str]
+    count: int
+    each: int
+    total: int
+
+
+# Well above what the largest ledger that can be worked with has, and well below what fills a machine.
 _KINDS = (
-    (re.compile(r"ledger/ledger\.json"), 1 << 16),
-    (re.compile(r"ledger/(checkpoint|(checkpoints|anchors)/(0|[1-9][0-9]{0,18}))"), MAX_NOTE),
-    (re.compile(r"ledger/seg/[0-9]{20}\.jsonl"), _LINES_LIMIT),
-    (re.compile(rf"ledger/quarantine/(?!.*\.new$){_NAME}"), _LINES_LIMIT),
-    (re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{62}"), MAX_OBJECT),
-    (re.compile(rf"(refusals|guard)/{_NAME}\.jsonl"), _LINES_LIMIT),
+    _Kind("identities", re.compile(r"ledger/ledger\.json"), 1, 1 << 16, 1 << 16),
+    _Kind(
+        "checkpoints and anchors",
+        re.compile(r"ledger/(checkpoint|(checkpoints|anchors)/(0|[1-9][0-9]{0,18}))"),
+        20_000,
+        1 << 16,
+        64 << 20,
+    ),
+    _Kind("segments", re.compile(r"ledger/seg/[0-9]{20}\.jsonl"), 10_000, 1 << 30, 16 << 30),
+    _Kind("quarantined tails", re.compile(rf"ledger/quarantine/(?!.*\.new$){_NAME}"), 10_000, 1 << 28, 1 << 30),
+    _Kind("objects", re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{62}"), 200_000, MAX_OBJECT, 16 << 30),
+    _Kind("margins", re.compile(rf"(refusals|guard)/{_NAME}\.jsonl"), 100_000, 64 << 20, 1 << 30),
 )
 
 
 def limit_of(path: str) -> int | None:
     """The most bytes that the file of a published ledger can have; None for a path that has no place in one."""
-    return next((limit for form, limit in _KINDS if form.fullmatch(path)), None)
+    kind = _kind_of(path)
+    return kind.each if kind is not None else None
+
+
+def _kind_of(path: str) -> _Kind | None:
+    return next((kind for kind in _KINDS if kind.form.fullmatch(path)), None)
 
 
 def refs_around(root: str) -> Refs:
@@ -61,18 +84,36 @@ def files_of(refs: Refs, commit: str, ref: str) -> dict[str, Blob]:
     """The files of the ledger that a commit holds. `ref` is what the commit was asked for by.
 
     Raises `DamagedError` `not_published` where it holds none, `publication_oversized` where one is larger than any
-    ledger's.
+    ledger's, or there are more of a kind than any ledger has.
     """
     files = {path: blob for path, blob in refs.files(commit).items() if limit_of(path) is not None}
     if IDENTITY not in files:
         message = f"The commit {commit[:12]} holds no published ledger."
         raise DamagedError("not_published", message, where=ref, fix="Name a ref that `enforcer publish` has written.")
-    for path, blob in files.items():
-        if blob.size > (limit_of(path) or 0):
-            message = f"{path} has {blob.size} bytes, and no ledger has such a file."
-            fix = "Look at who has written the ref; it was not `enforcer publish`."
-            raise DamagedError("publication_oversized", message, where=ref, fix=fix)
+    _check_sizes(files, ref)
     return files
+
+
+def _check_sizes(files: dict[str, Blob], ref: str) -> None:
+    counts: dict[str, int] = {}
+    totals: dict[str, int] = {}
+    for path, blob in files.items():
+        kind = _kind_of(path)
+        if kind is None:
+            continue
+        counts[kind.name] = counts.get(kind.name, 0) + 1
+        totals[kind.name] = totals.get(kind.name, 0) + blob.size
+        if blob.size > kind.each:
+            raise _oversized(f"{path} has {blob.size} bytes, and no ledger has such a file", ref)
+        if counts[kind.name] > kind.count:
+            raise _oversized(f"There are more than {kind.count} {kind.name}, and no ledger has so many", ref)
+        if totals[kind.name] > kind.total:
+            raise _oversized(f"The {kind.name} have more than {kind.total} bytes, and no ledger has so many", ref)
+
+
+def _oversized(message: str, ref: str) -> DamagedError:
+    fix = "Look at who has written the ref; it was not `enforcer publish`."
+    return DamagedError("publication_oversized", f"{message}.", where=ref, fix=fix)
 
 
 def check_out(root: str, ref: str, folder: str) -> None:
@@ -88,11 +129,9 @@ def check_out(root: str, ref: str, folder: str) -> None:
         raise UnavailableError("ref_missing", f"There is no {ref} in this clone.", where=ref, fix=fix)
     files = files_of(refs, commit, ref)
     try:
-        for path, data in zip(files, refs.read_all(files.values()), strict=True):
-            target = os.path.join(folder, path)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "xb") as file:
-                file.write(data)
+        for inner in {os.path.dirname(path) for path in files}:
+            os.makedirs(os.path.join(folder, inner), exist_ok=True)
+        refs.copy_all((blob, os.path.join(folder, path)) for path, blob in files.items())
     except OSError as error:
         message = f"The published ledger cannot be written to a temporary folder: {error.strerror}."
         raise UnavailableError(
@@ -115,6 +154,10 @@ def tree_of(refs: Refs, commit: str, ref: str, size: int | None = None) -> tuple
 
 
 def _leaves(refs: Refs, files: dict[str, Blob]) -> Iterator[bytes]:
-    segments = (files[path] for path in sorted(files) if path.startswith(SEGMENTS))
-    for data in refs.read_all(segments):
-        yield from data.split(b"\n")[:-1]
+    for path in sorted(files):
+        if path.startswith(SEGMENTS):
+            with tempfile.TemporaryDirectory(prefix="enforcer-base-") as folder:
+                copy = os.path.join(folder, "lines")
+                refs.copy_all([(files[path], copy)])
+                with open(copy, "rb") as lines:
+                    yield from (line[:-1] for line in lines if line.endswith(b"\n"))

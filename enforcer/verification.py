@@ -11,12 +11,11 @@ import os
 import sys
 import tempfile
 
-from enforcer.attestation.signatures import verify_ed25519
 from enforcer.enforcer import check_state, locate
 from enforcer.errors import DamagedError, RequestError
 from enforcer.evidence.objects import Objects
 from enforcer.evidence.processes import StoredProcesses
-from enforcer.keeping import Checked, keep
+from enforcer.keeping import keep
 from enforcer.ledger import verify as ledger_verify
 from enforcer.ledger.cache import Cache
 from enforcer.ledger.checkpoint import parse_checkpoint
@@ -36,13 +35,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from enforcer.ledger.heads import Anchor
+    from enforcer.ledger.heads import Anchor, Head
     from enforcer.ports import Disk, Entropy
     from enforcer.project import Project
 
     Progress = Callable[[int, int], None]
 
 ABSENT, BEHIND, FORKED = "absent", "behind", "forked"
+_PIECE = 1 << 20  # Bytes of a segment that are held at a time.
 
 
 class Asked(Record, kw_only=True):
@@ -118,7 +118,7 @@ class _Verification:
         self._project, self._user, self._asked = project, user, asked
         self._disk, self._entropy, self._progress = disk, entropy, progress
         self._memory = UserState(user, disk, entropy)
-        self._checked = Checked(verify_ed25519)
+        self._vouching: list[Head] = []
 
     def report(self, state: str) -> Report:
         known = self._known()
@@ -133,7 +133,7 @@ class _Verification:
             known=known,
             progress=self._progress,
             demands=self._demands(state, ledger, known or "", base),
-            check=self._checked,
+            vouching=self._vouching,
             cache=self._cache(state, ledger) if self._asked.incremental and ledger else None,
             cores=self._asked.cores or _cores(),
         )
@@ -141,7 +141,7 @@ class _Verification:
         if self._asked.require_sealed:
             report = _all_sealed(report)
         if self._asked.keep and report.verdict == VERIFIED:
-            report = self._keep(report, state)
+            report = self._keep(report)
         if (
             not self._asked.ref
             and ledger
@@ -229,18 +229,11 @@ class _Verification:
 
     # What is kept ----------------------------------------------------------------------------------------------------
 
-    def _keep(self, report: Report, state: str) -> Report:
-        if report.sealed_to is None:
+    def _keep(self, report: Report) -> Report:
+        if not self._vouching:
             message = "No checkpoint of this ledger is vouched for, so there is none to keep."
             return _found(report, UNVERIFIABLE, "checkpoint_missing", message)
-        keep(
-            self._asked.keep,
-            f"{state}/ledger",
-            report.sealed_to,
-            self._checked,
-            disk=self._disk,
-            entropy=self._entropy,
-        )
+        keep(self._asked.keep, self._vouching, disk=self._disk, entropy=self._entropy)
         return report
 
     def _ledger_id(self, state: str) -> str:
@@ -286,7 +279,12 @@ def _count_lines(folder: str, disk: Disk) -> int:
     names = [name for name in disk.listing(folder) if name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit()]
     if not names:
         return 0
-    return int(names[-1].removesuffix(SUFFIX)) + read_file(disk, f"{folder}/{names[-1]}").count(b"\n")
+    fd = disk.open(f"{folder}/{names[-1]}", os.O_RDONLY)
+    try:
+        pieces = (disk.read(fd, _PIECE, start) for start in range(0, disk.size(fd), _PIECE))
+        return int(names[-1].removesuffix(SUFFIX)) + sum(piece.count(b"\n") for piece in pieces)
+    finally:
+        disk.close(fd)
 
 
 def _cores() -> int:

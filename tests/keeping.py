@@ -114,11 +114,13 @@ class Place:
         return self
 
     def copy(self, base: Path) -> Place:
-        """The same project somewhere else, remembered by its user as the ledger that belongs there."""
+        """The same project somewhere else, which its user takes for the one place in which the ledger is at home."""
         other = Place(base)
         shutil.copytree(self.base, base, ignore=shutil.ignore_patterns(".cache"))
         ledger = next(path.name for path in other.home.iterdir() if path.name != "paths")
-        UserState(str(other.home), QuickDisk(), SystemEntropy()).remember(str(other.state), ledger)
+        user = UserState(str(other.home), QuickDisk(), SystemEntropy())
+        user.remember(str(other.state), ledger)
+        user.settle_home(ledger, str(other.state))
         return other
 
     def open(self, **ports: Any) -> Enforcer:

@@ -158,7 +158,7 @@ def test_nor_for_a_single_line_below_what_a_process_has_read(place: Place) -> No
                 export_task(enforcer, "T", form)
         with pytest.raises(DamagedError) as caught:
             prove_entry(enforcer, 1)
-    assert caught.value.code == "checkpoint_contradicted"
+    assert caught.value.code == "ledger_chain_broken"
 
 
 def test_a_task_whose_lines_are_gone_is_not_exported_as_far_as_it_goes(place: Place) -> None:
@@ -171,7 +171,7 @@ def test_a_task_whose_lines_are_gone_is_not_exported_as_far_as_it_goes(place: Pl
             file.write(b"".join(lines))
         with pytest.raises(DamagedError) as caught:
             list(task_leaves(enforcer, "T"))
-    assert caught.value.code == "walk_broken"
+    assert caught.value.code == "ledger_task_chain_broken"
 
 
 def test_a_task_newer_than_the_last_checkpoint_is_unsealed_where_nobody_can_seal(place: Place) -> None:

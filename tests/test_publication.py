@@ -198,6 +198,46 @@ def test_a_history_that_was_rewritten_after_what_was_published_is_not_signed(hou
     assert code_of(caught) in ("history_rewritten", "ledger_rolled_back")
 
 
+@pytest.mark.parametrize("keyed", [True, False])
+@pytest.mark.parametrize("published", [True, False])
+def test_a_line_that_was_edited_below_a_snapshot_is_not_published(
+    house: House, monkeypatch: pytest.MonkeyPatch, keyed: bool, published: bool
+) -> None:
+    """Nobody takes that line in again; what is published is held against the head nevertheless."""
+    monkeypatch.setattr("enforcer.ledger.files.SNAPSHOT_EVERY", 1)
+    first = publish(house.enforcer).commit if published else ""
+    house.reopen()
+    house.work("U")
+    house.reopen()
+    assert (house.state / "ledger" / ".cache" / "snapshot").exists()
+    if not keyed:
+        house.lose_key()
+        (house.state / "ledger" / "checkpoint").unlink()
+    lines = house.segment.read_bytes().splitlines(keepends=True)
+    number = max(number for number, line in enumerate(lines[:-1]) if b'"subject":"U"' in line)
+    lines[number] = lines[number].replace(b'"actor":"a', b'"actor":"b')
+    house.segment.write_bytes(b"".join(lines))
+    house.reopen()
+    assert house.enforcer.ledger.cache_rejected == ""
+
+    with pytest.raises(DamagedError) as caught:
+        publish(house.enforcer)
+    assert code_of(caught) == "publish_contradicted"
+    assert git(house.top, "for-each-ref", "--format=%(objectname)") == first
+
+
+def test_lines_that_are_not_those_of_the_checkpoint_are_not_published_with_it(house: House) -> None:
+    """Whoever has no key and no cache has the checkpoint alone to tell it by."""
+    house.enforcer.sealer.seal()
+    house.lose_key()
+    house.rewrite()
+
+    with pytest.raises(DamagedError) as caught:
+        publish(house.enforcer)
+    assert code_of(caught) == "publish_contradicted"
+    assert git(house.top, "for-each-ref") == ""
+
+
 def test_an_older_copy_is_not_published_over_a_newer_one(house: House, tmp_path: Path) -> None:
     house.enforcer.close()
     shutil.copytree(house.state, tmp_path / "older")
@@ -468,6 +508,66 @@ def test_both_refs_of_another_repository_are_anchors(house: House, tmp_path: Pat
     for source in (str(house.top / "near.git"), f"file://{house.top}/near%2Egit", str(house.top)):
         assert anchors(house, f"git:{source}") == [True, True]
     assert anchors(house, f"git:refs/enforcer/anchors/{house.ledger}") == [True]
+
+
+def lent(house: House, tmp_path: Path, kind: str) -> str:
+    """A place that leads back to the clone; the address it is asked for by."""
+    if kind in ("bundle", "bundle by a name"):
+        path = house.state / "x.bundle"
+        git(house.top, "bundle", "create", "--quiet", str(path), house.ref)
+        git(house.top, "config", "remote.near.url", str(path))
+        return str(path) if kind == "bundle" else "near"
+    if kind == "worktree":
+        git(house.top, "commit", "--quiet", "--allow-empty", "--message=m")
+        git(house.top, "worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"))
+        return str(tmp_path / "tree")
+    if kind == "git file":
+        (tmp_path / "file").mkdir()
+        (tmp_path / "file" / ".git").write_text(f"gitdir: {house.top / '.git'}\n")
+        return str(tmp_path / "file")
+    far = tmp_path / "far.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(far))
+    git(house.top, "push", "--quiet", str(far), f"{house.ref}:{house.ref}")
+    if kind in ("refs", "objects"):
+        shutil.rmtree(far / kind)
+        (far / kind).symlink_to(house.top / ".git" / kind)
+    elif kind == "one ref":
+        (far / house.ref).unlink()
+        (far / house.ref).symlink_to(house.top / ".git" / house.ref)
+    elif kind == "alternates":
+        (far / "objects" / "info" / "alternates").write_text(f"{house.top / '.git' / 'objects'}\n")
+    elif kind == "name without suffix":
+        (tmp_path / "short.git").symlink_to(house.top / ".git")
+        return str(tmp_path / "short")
+    return str(far)
+
+
+PLACES = ["bundle", "bundle by a name", "worktree", "git file", "refs", "objects", "one ref"]
+
+
+@pytest.mark.parametrize("kind", [*PLACES, "alternates", "name without suffix"])
+def test_a_repository_that_leads_back_into_reach_is_local(house: House, tmp_path: Path, kind: str) -> None:
+    publish(house.enforcer)
+    assert anchors(house, f"git:{lent(house, tmp_path, kind)}") == [True]
+
+
+def test_a_repository_of_its_own_and_a_bundle_elsewhere_count(house: House, tmp_path: Path) -> None:
+    publish(house.enforcer)
+    git(house.top, "bundle", "create", "--quiet", str(tmp_path / "x.bundle"), house.ref)
+
+    assert anchors(house, f"git:{lent(house, tmp_path, 'nothing')}") == [False]
+    assert anchors(house, f"git:{tmp_path / 'x.bundle'}") == [False]
+
+
+def test_an_address_that_settings_turn_into_reach_is_local(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(house.enforcer)
+    settings = tmp_path / "settings"
+    settings.write_text(f'[url "{house.top}/"]\n\tinsteadOf = https://far.invalid/\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+
+    assert anchors(house, "git:https://far.invalid/.git") == [True]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from enforcer.attestation.keys import parse_private
+from enforcer.attestation.signer import Key
 from enforcer.errors import DamagedError, EnforcerError, RequestError
 from enforcer.evidence.git.refs import Blob, Refs
-from enforcer.ledger.checkpoint import parse_checkpoint
-from enforcer.ledger.note import COSIGNATURE, format_vkey, parse_note
+from enforcer.keyring import rotate
+from enforcer.ledger.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
+from enforcer.ledger.note import COSIGNATURE, format_note, format_vkey, parse_note
 from enforcer.ledger.report import Report
 from enforcer.pinned import read_keys
 from enforcer.publication import anchor_to_file, publish
@@ -467,6 +470,43 @@ def test_the_largest_checkpoint_that_somebody_signed_is_kept_whatever_it_is_call
 
     assert told(report, "checkpoint_unverified") == (0, True)
     assert (tmp_path / "kept").read_bytes() == sealed.note
+
+
+def test_a_note_of_the_same_size_and_another_tree_is_not_kept(house: House, tmp_path: Path) -> None:
+    """The key is the ledger's, and by now it counts for no tree of this size."""
+    origin = house.enforcer.identity.origin
+    old = Key(origin, parse_private((house.user / "signing-key.pem").read_bytes(), "x"))
+    rotate(house.enforcer, overlap=0)
+    house.reopen()
+    house.work("U")
+    sealed = house.enforcer.sealer.seal()
+    text = format_checkpoint(Checkpoint(origin, sealed.size, b"\7" * 32))
+    for name in ("checkpoint", "checkpoints/zz"):  # Before and behind the true one, however they are sorted.
+        (house.state / "ledger" / name).write_bytes(format_note(text, [old.note_signature(text)]))
+
+    report = house.verify(keep=str(tmp_path / "kept"))
+
+    assert told(report, "key_not_in_force") == (0, True)
+    assert (tmp_path / "kept").read_bytes() == sealed.note
+
+
+@pytest.mark.parametrize(
+    "paths, data",
+    [
+        ([f"ledger/checkpoints/{number}" for number in range(1, 301)], b"x" * 1_000_000),
+        ([f"ledger/checkpoints/{number}" for number in range(1, 20_002)], b"x"),
+        (["guard/s.jsonl"], b"\0" * ((64 << 20) + 1)),
+        ([f"guard/{number}.jsonl" for number in range(33)], b"\0" * (32 << 20)),
+    ],
+    ids=["a note too long", "too many notes", "a margin too long", "margins too long together"],
+)
+def test_a_ref_with_more_than_any_ledger_has_is_refused(house: House, paths: list[str], data: bytes) -> None:
+    refs = refs_of(house)
+    publish(house.enforcer)
+    blob = refs.store(data)
+    made = refs.advance("refs/x", {**refs.files(house.ref), **dict.fromkeys(paths, blob)}, before=None, message="m\n")
+
+    assert refused(house, ref=made) == "publication_oversized"
 
 
 def test_without_a_checkpoint_there_is_nothing_to_keep(house: House, tmp_path: Path) -> None:

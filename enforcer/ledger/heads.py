@@ -9,6 +9,7 @@ brings comes from out of the writer's reach: whoever signed it, a ledger that co
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 from enforcer.ledger.checkpoint import Checkpoint, parse_checkpoint
 from enforcer.ledger.note import COSIGNATURE, ED25519, MAX_NOTE, NoteFault, parse_note, verified_by
@@ -81,9 +82,13 @@ class Head(Record):
 def collect_heads(folder: str, origin: str | None, demands: Demands, *, disk: Disk, found: Findings) -> list[Head]:
     """Every head that can be read, smallest first. What cannot be is told of."""
     heads = []
+    known: dict[bytes, Head] = {}  # By content: of many copies of one note, one is read and held.
     for source, anchor, data in _own_notes(folder, disk, found):
+        digest = sha256(data).digest()
         try:
-            heads.append(_head(source, data, origin, anchor=anchor, given=False))
+            if digest not in known:
+                known[digest] = _head(source, data, origin, anchor=anchor, given=False)
+            heads.append(known[digest].replace(source=source, anchor=anchor))
         except NoteFault as fault:
             code = "anchor_unreadable" if anchor else "checkpoint_unreadable"
             found.note(None, code, f"{source} vouches for nothing: {fault}.")
@@ -156,6 +161,8 @@ class Judgement:
         self.anchored: int | None = None
         self.anchored_locally = False
         self._cosigned: dict[str, int] = {}
+        self._known: dict[Note, tuple[VerifierKey, ...] | NoteFault] = {}
+        self.vouching: list[Head] = []  # Those that a key in force has signed and that agree, smallest first.
 
     @property
     def cosigned(self) -> tuple[Cosigned, ...]:
@@ -169,12 +176,22 @@ class Judgement:
 
     def _signers(self, head: Head) -> tuple[VerifierKey, ...] | None:
         """The known keys that have signed a head; None where it is not to be held against anything."""
+        if head.note not in self._known:
+            self._known[head.note] = self._verified(head.note)
+        signers = self._known[head.note]
+        if isinstance(signers, NoteFault):
+            self._found.contradiction(head.part, None, "checkpoint_forged", f"{head.source}: {signers}.")
+            return None
+        return signers
+
+    def _verified(self, note: Note) -> tuple[VerifierKey, ...] | NoteFault:
+        """A line that stands often is checked once: each check costs whoever verifies, and nothing whoever forges."""
         keys = {(key.name, key.public, key.algorithm): key for key in (*self._ledger_keys(), *self._demands.keys)}
         try:
-            return verified_by(head.note, keys.values(), self._check)
+            lines = tuple(dict.fromkeys(note.signatures))
+            return verified_by(note.replace(signatures=lines), keys.values(), self._check)
         except NoteFault as fault:
-            self._found.contradiction(head.part, None, "checkpoint_forged", f"{head.source}: {fault}.")
-            return None
+            return fault
 
     def _ledger_keys(self) -> list[VerifierKey]:
         return [term.key for term in self._terms]
@@ -198,6 +215,7 @@ class Judgement:
         self._agreed = head.size
         if in_force:
             self.sealed, self.sealed_by = head.size, in_force
+            self.vouching.append(head)
         for key in witnesses:
             self._cosigned[key.name] = head.size
         if head.given:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from enforcer.ledger.cache import Cache
-    from enforcer.ledger.heads import Demands
+    from enforcer.ledger.heads import Demands, Head
     from enforcer.ledger.holdings import Objects
     from enforcer.ledger.note import Check
     from enforcer.ledger.passes import Segment
@@ -243,12 +243,14 @@ class Survey:
 
     # Judging ---------------------------------------------------------------------------------------------------------
 
-    def judge(self, check: Check) -> Report:
-        """Hold heads and demands against what was read."""
+    def judge(self, check: Check, vouching: list[Head] | None = None) -> Report:
+        """Hold heads and demands against what was read; add to `vouching` the heads that a key in force has signed."""
         found, demands, chain = self._found, self._demands, self._chain
         terms = terms_of(self._identity, self._replay.rotations, check, found)
         judgement = Judgement(terms, chain.roots, chain.reach, demands, check=check, found=found)
         judgement.take(self._heads)
+        if vouching is not None:
+            vouching += judgement.vouching
         base = judge_demands(judgement, demands, chain.roots, chain.reach, chain.entries, found)
         declared = self._identity is not None and self._identity.key is not None
         key = judge_key(terms, judgement, demands, found, declared=declared)

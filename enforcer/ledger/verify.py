@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from enforcer.ledger.cache import Cache
+    from enforcer.ledger.heads import Head
     from enforcer.ledger.holdings import Objects
     from enforcer.ledger.note import Check
     from enforcer.ledger.replay import Processes
@@ -57,6 +58,7 @@ def verify(
     cache: Cache | None = None,
     cores: int = 1,
     segment_lines: int = SEGMENT_LINES,
+    vouching: list[Head] | None = None,
 ) -> Report:
     """Verify the ledger in `folder` (`state/ledger`), with `objects` and the margins beside it.
 
@@ -68,7 +70,8 @@ def verify(
     With a `cache` it begins where the last verification of this user with one ended, if that found nothing wrong, and
     says so; whoever has to be sure gives none. With two `cores` or more it shares the work of a long ledger with
     another process, which reads `objects` from the folder of that name beside `folder`; what it finds is the same.
-    A full segment has `segment_lines` lines, a power of two.
+    A full segment has `segment_lines` lines, a power of two. To `vouching` are added the heads that agree with the
+    lines under a key in force, smallest first.
 
     Whatever is found is in the report; a ledger that is not there is `unverifiable`.
     """
@@ -101,7 +104,7 @@ def verify(
     if cache is not None:
         survey.resume(cache)
     survey.read(progress, cores=cores)
-    report = survey.judge(check)
+    report = survey.judge(check, vouching)
     if cache is not None and report.verdict == VERIFIED:
         survey.keep(cache)
     return report

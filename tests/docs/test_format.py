@@ -73,5 +73,5 @@ def test_the_recipe_finds_one_flipped_byte(tmp_path: Path, place: str) -> None:
 
 def test_a_key_that_has_not_signed_gets_nothing_from_an_earlier_run(tmp_path: Path) -> None:
     signer, other = with_pluses(2)
-    assert follow(tmp_path, signed(signer), vkey_of(signer))[0] == 0
-    assert follow(tmp_path, signed(signer), vkey_of(other))[0] != 0
+    assert follow(tmp_path, signed(signer, other), vkey_of(signer))[0] == 0
+    assert follow(tmp_path, signed(other), vkey_of(signer))[0] != 0

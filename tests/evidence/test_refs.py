@@ -36,6 +36,40 @@ def refs(repository: Path) -> Refs:
     return found
 
 
+def test_a_tree_that_names_more_files_than_any_ledger_has_is_refused_before_it_is_held(
+    refs: Refs, repository: Path
+) -> None:
+    """Seven trees of ten names each make ten million files."""
+    blob = refs.store(b"x")
+    made, mode = blob.name, "100644 blob"
+    for _ in range(7):
+        listed = "".join(f"{mode} {made}\t{number}\n" for number in range(10))
+        done = subprocess.run(["git", "mktree"], cwd=repository, input=listed.encode(), capture_output=True, check=True)
+        made, mode = done.stdout.decode().strip(), "040000 tree"
+    done = subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit-tree", "-m", "m", made],
+        cwd=repository,
+        capture_output=True,
+        check=True,
+    )
+
+    with pytest.raises(DamagedError) as caught:
+        refs.files(done.stdout.decode().strip())
+    assert caught.value.code == "publication_oversized"
+
+
+def test_blobs_are_copied_to_files_byte_for_byte(refs: Refs, tmp_path: Path) -> None:
+    contents = [b"", b"a\r\nb\0", os.urandom(5 << 19)]
+    blobs = refs.store_all(contents)
+    paths = [str(tmp_path / str(number)) for number in range(len(blobs))]
+    refs.copy_all(zip(blobs, paths, strict=True))
+
+    assert [Path(path).read_bytes() for path in paths] == contents
+    with pytest.raises(DamagedError) as caught:
+        refs.copy_all([(Blob("0" * 40, 3), str(tmp_path / "none"))])
+    assert caught.value.code == "git_object_missing"
+
+
 def test_a_folder_outside_of_git_has_no_refs(tmp_path: Path) -> None:
     assert Refs.find(str(tmp_path)) is None
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enforcer.attestation.signatures import verify_ed25519
 from enforcer.ledger.heads import Anchor
 from enforcer.ledger.merkle import leaf_hash, root_of
 from enforcer.ledger.report import Cosigned
+from enforcer.ledger.verify import verify
+from enforcer.ports import SystemDisk
 from tests.ledger.histories import History
 from tests.ledger.signing import NEXT, ORIGIN, OWN, STRANGER, WITNESS, Key, Signed, codes, note_of
 from tests.ledger.test_verify import LENGTH, tell
@@ -358,3 +362,25 @@ def test_heads_are_not_held_against_a_tree_that_is_not_whole(signed: Any):
         "segment_missing",
         "base_unchecked",
     }
+
+
+# Many of them
+
+
+def test_a_note_of_many_names_is_checked_once_and_so_is_a_line_that_stands_often(signed):
+    signed.seal(20)
+    folder = Path(signed.history.folder) / "checkpoints"
+    text, _, line = (folder / "20").read_bytes().partition(b"\n\n")
+    for number in range(100, 150):
+        (folder / str(number)).write_bytes(text + b"\n\n" + line * 100)
+    checked = []
+
+    def check(public: bytes, signature: bytes, message: bytes) -> bool:
+        checked.append(message)
+        return verify_ed25519(public, signature, message)
+
+    history = signed.history
+    report = verify(history.folder, disk=SystemDisk(), objects=history.objects, processes=history.process, check=check)
+
+    assert (report.verdict, report.sealed_to) == ("verified", 20)
+    assert checked == [text + b"\n"] * 2  # Two notes: the true one, and the one with many lines.

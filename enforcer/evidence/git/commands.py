@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 
 from enforcer.errors import UnavailableError
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import IO
 
 _FOLDS_CASE = sys.platform == "darwin"
 _OPTIONS = (
@@ -91,6 +94,26 @@ class Git:
         """Run one command with `data` as its input. Raises `UnavailableError` where git does not run or never ends."""
         return self.run_all((command,), environment, data)[0]
 
+    @contextmanager
+    def reading(self, command: Sequence[str], environment: Mapping[str, str], data: IO[bytes]) -> Iterator[IO[bytes]]:
+        """The output of one command, to be read as it comes; its input is the open file `data`.
+
+        It is read to its end, or the command is ended. Raises `UnavailableError` where git does not run or fails.
+        """
+        process = self._start(command, environment, data, subprocess.DEVNULL)
+        assert process.stdout is not None
+        timer = threading.Timer(self._timeout, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield process.stdout
+            Done(process.wait(), b"", b"").require()
+        finally:
+            timer.cancel()
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
     def run_all(
         self, commands: Sequence[Sequence[str]], environment: Mapping[str, str], data: bytes = b""
     ) -> list[Done]:
@@ -108,11 +131,16 @@ class Git:
                     process.communicate()
             self.spent += self._nanoseconds() - started
 
-    def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
+    def _start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        data: IO[bytes] | int = subprocess.PIPE,
+        errors: int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                (*_OPTIONS, *command), cwd=self.top, env=environment, stdin=pipe, stdout=pipe, stderr=pipe
+                (*_OPTIONS, *command), cwd=self.top, env=environment, stdin=data, stdout=subprocess.PIPE, stderr=errors
             )
         except FileNotFoundError:
             fix = "Install git, or use a process without git rules."

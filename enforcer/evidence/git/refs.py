@@ -23,12 +23,14 @@ from enforcer.workflow.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import TypeVar
+    from typing import IO, TypeVar
 
     T = TypeVar("T")
 
 TIMEOUT = 300.0
 BATCH = 32 << 20  # Bytes that one process is given, or gives; a file that is larger goes alone.
+CHUNK = 1 << 20  # Bytes of a file that are held at a time where it is copied.
+MOST_FILES = 500_000  # Of a commit. A tree of a few hundred bytes can be made to name more than any memory holds.
 _MODE = "100644"
 _REGULAR = (_MODE, "100755")
 _NOWHERE = "0"  # As many as a name has digits stand for the commit of a ref that is not there.
@@ -96,14 +98,22 @@ class Refs:
         return done.text() if done.status == 0 else None
 
     def files(self, commit: str) -> dict[str, Blob]:
-        """Every regular file of a commit by its path, as it is named there: it may lead anywhere."""
+        """Every regular file of a commit by its path, as it is named there: it may lead anywhere.
+
+        Raises `DamagedError` `publication_oversized` where there are more than `MOST_FILES`.
+        """
         command = ("ls-tree", "-r", "-z", "--long", "--full-tree", commit)
         found = {}
-        for record in self._git.run(command, self._environment).require().output.split(b"\0")[:-1]:
-            head, _, path = record.partition(b"\t")
-            mode, kind, name, size = head.decode("ascii").split()
-            if kind == "blob" and mode in _REGULAR:
-                found[os.fsdecode(path)] = Blob(name, int(size) if size.isdigit() else -1)
+        with open(os.devnull, "rb") as nothing, self._git.reading(command, self._environment, nothing) as output:
+            for number, record in enumerate(_records(output)):
+                if number == MOST_FILES:
+                    message = f"The commit {commit[:12]} has more than {MOST_FILES} files, and no ledger has so many."
+                    fix = "Look at who has written the ref; it was not `enforcer publish`."
+                    raise DamagedError("publication_oversized", message, where=self.top, fix=fix)
+                head, _, path = record.partition(b"\t")
+                mode, kind, name, size = head.decode("ascii").split()
+                if kind == "blob" and mode in _REGULAR:
+                    found[os.fsdecode(path)] = Blob(name, int(size) if size.isdigit() else -1)
         return found
 
     def read(self, blob: Blob) -> bytes:
@@ -119,11 +129,37 @@ class Refs:
             for blob in batch:
                 head = f"{blob.name} blob {blob.size}\n".encode()
                 if not output.startswith(head, start):
-                    message, fix = f"Object {blob.name} is not there.", "Fetch the ref again; `git fsck` tells more."
-                    raise DamagedError("git_object_missing", message, where=self.top, fix=fix)
+                    raise self._missing(blob)
                 start += len(head)
                 yield output[start : start + blob.size]
                 start += blob.size + 1
+
+    def copy_all(self, files: Iterable[tuple[Blob, str]]) -> None:
+        """Write the bytes of blobs to new files, of which `CHUNK` bytes are held at a time. `OSError` passes."""
+        files = list(files)
+        with tempfile.TemporaryFile() as names:
+            names.writelines(f"{blob.name}\n".encode() for blob, _ in files)
+            names.seek(0)
+            with self._git.reading(("cat-file", "--batch"), self._environment, names) as output:
+                for blob, path in files:
+                    if output.readline() != f"{blob.name} blob {blob.size}\n".encode():
+                        raise self._missing(blob)
+                    with open(path, "xb") as file:
+                        self._copy(output, blob, file)
+                    output.read(1)
+
+    def _copy(self, output: IO[bytes], blob: Blob, file: IO[bytes]) -> None:
+        rest = blob.size
+        while rest:
+            data = output.read(min(rest, CHUNK))
+            if not data:
+                raise self._missing(blob)
+            file.write(data)
+            rest -= len(data)
+
+    def _missing(self, blob: Blob) -> DamagedError:
+        message, fix = f"Object {blob.name} is not there.", "Fetch the ref again; `git fsck` tells more."
+        return DamagedError("git_object_missing", message, where=self.top, fix=fix)
 
     def store(self, data: bytes) -> Blob:
         """Write a file's bytes as a blob."""
@@ -175,7 +211,7 @@ class Refs:
         done = self._git.run(("config", "--get", f"remote.{remote}.url"), self._environment)
         address, start = (done.text(), self.top) if done.status == 0 else (remote, os.getcwd())
         path = os.path.join(start, address)
-        return path if address and os.path.isdir(path) else address
+        return path if address and os.path.exists(path) else address
 
 
 @contextmanager
@@ -188,8 +224,7 @@ def fetched(address: str, *names: str) -> Iterator[tuple[Refs, dict[str, str]]]:
         raise RequestError("bad_remote", f"{address[:80]!a} is no repository.", fix="Name a remote, a URL or a path.")
     with tempfile.TemporaryDirectory(prefix="enforcer-fetch-") as scratch:
         git = Git(scratch, TIMEOUT, time.monotonic_ns)
-        inherited = {name: value for name, value in os.environ.items() if name in _WAYS or not name.startswith("GIT_")}
-        environment = inherited | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_DIR": scratch}
+        environment = _own_ways(scratch)
         git.run(("init", "--quiet", "--bare", scratch), environment).require()
         listed = _answer(git, ("ls-remote", "--", address, *names), environment, address)
         there = [name for name in names if _lists(listed, name)]
@@ -199,6 +234,20 @@ def fetched(address: str, *names: str) -> Iterator[tuple[Refs, dict[str, str]]]:
         refs = Refs(scratch, scratch)
         commits = ((name, refs.commit_of(name)) for name in there)
         yield refs, {name: commit for name, commit in commits if commit is not None}
+
+
+def address_in_use(address: str) -> str:
+    """The address that an address stands for in the user's own settings (`url.<base>.insteadOf`)."""
+    with tempfile.TemporaryDirectory(prefix="enforcer-address-") as scratch:
+        git = Git(scratch, TIMEOUT, time.monotonic_ns)
+        done = git.run(("ls-remote", "--get-url", "--", address), _own_ways(scratch))
+        return os.fsdecode(done.require().output).removesuffix("\n")
+
+
+def _own_ways(git_dir: str) -> dict[str, str]:
+    """The environment in which the user's own settings say how another repository is reached."""
+    inherited = {name: value for name, value in os.environ.items() if name in _WAYS or not name.startswith("GIT_")}
+    return inherited | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_DIR": git_dir}
 
 
 def _answer(git: Git, command: tuple[str, ...], environment: Mapping[str, str], address: str) -> str:
@@ -212,6 +261,14 @@ def _answer(git: Git, command: tuple[str, ...], environment: Mapping[str, str], 
 def _lists(listed: str, ref: str) -> bool:
     """Whether `git ls-remote` names exactly this ref; it lists those as well that only end in its name."""
     return any(line.partition("\t")[2] == ref for line in listed.splitlines())
+
+
+def _records(output: IO[bytes]) -> Iterator[bytes]:
+    """What stands before each NUL of an output, which is never held as a whole."""
+    rest = b""
+    while data := output.read(CHUNK):
+        *whole, rest = (rest + data).split(b"\0")
+        yield from whole
 
 
 def _batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
