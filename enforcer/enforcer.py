@@ -304,7 +304,7 @@ class Enforcer:
         home = UserState(self.user_folder, self.disk, self.entropy).other_home(self.identity.id, self.project.state)
         if home is not None:
             message = f"This is a copy of the ledger in {home}, and one history can be sealed in one place alone."
-            fix = "Work on there. If this is the one that goes on, move the other one away."
+            fix = "Work on there. If this is the one that goes on: enforcer init --accept-ledger"
             raise UnavailableError("ledger_copied", message, where=self.project.state, fix=fix)
 
     def _standing(self, seq: int) -> Event | None:

@@ -182,7 +182,7 @@ class _Start:
             self._disk.lock(lock)
             if self._disk.exists(self._identity):
                 if accept:
-                    self._remember(parse_identity(read_file(self._disk, self._identity), self._identity).id)
+                    self._accept(parse_identity(read_file(self._disk, self._identity), self._identity).id)
                 return
             if not new:
                 self.refuse_vanished()
@@ -193,6 +193,13 @@ class _Start:
             self.created.append(self._identity)
         finally:
             self._disk.close(lock)
+
+    def _accept(self, ledger: str) -> None:
+        self._remember(ledger)
+        try:
+            self._user.settle_home(ledger, self._project.state)
+        except UnavailableError:
+            return  # This user has no key of it, so it is not sealed here anyway.
 
     def write_first_entry(self, actor: str, environ: Mapping[str, str]) -> None:
         """`ledger.created`, and only then the memory of which ledger belongs here.

@@ -142,7 +142,7 @@ class Sealer:
     def _due(self) -> bool:
         if self._sealed < 0:
             sealed = read_sealed(self._folder, self._disk)
-            # A copy of a note can be written by anybody; one of more than there is must not keep others from being made.
+            # Anybody can write a copy of a note; one of more than there is must not keep others from being made.
             size = sealed.size if sealed is not None else 0
             self._sealed = size if size <= self._store.head.size else 0
         return self._moved or self._store.head.size - self._sealed >= DUE_AFTER
