@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from bench import growth
+from bench import growth, verification
+from bench.group_commit import group_commit
 from bench.sample import Figure, percentile
 from bench.world import World, document
 from enforcer.ledger.entry import format_event
@@ -30,7 +31,9 @@ def figures(world: World) -> Iterator[Figure]:
     yield document_phase(world, "advance, three new documents", 20.0, fresh=True)
     yield implement(world)
     yield status(world)
+    yield group_commit(world.folder)
     yield from growth.figures(world.folder)
+    yield from verification.figures(world.folder)
 
 
 def append(world: World) -> Figure:

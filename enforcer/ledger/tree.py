@@ -65,6 +65,7 @@ class TileTree:
         self._folder, self._leaves, self._writes = folder, leaves, writes
         self._disk, self._entropy = disk, entropy
         self._edge: Edge | None = None
+        self._filling: tuple[int, list[bytes]] = (-1, [])
 
     def grow(self, size: int) -> None:
         """Make every full tile of a tree of `size` leaves exist. Continues where it stopped; `OSError` passes."""
@@ -101,7 +102,7 @@ class TileTree:
 
     def drop(self) -> None:
         """Delete all tiles, because one of them was found to be wrong. They are made again when they are needed."""
-        self._edge = None
+        self._edge, self._filling = None, (-1, [])
         _remove(f"{self._folder}/tile", self._disk)
 
     def write_site(self, target: str, size: int, checkpoint: bytes) -> None:
@@ -165,7 +166,16 @@ class TileTree:
             return self._tile(level, index)
         if level:
             return edge.rows[level - 1]
-        return [leaf_hash(leaf) for leaf in _take(self._leaves(index * WIDTH), size % WIDTH)]
+        return self._newest(index, size % WIDTH)
+
+    def _newest(self, index: int, width: int) -> Sequence[bytes]:
+        """The hashes of the tile that is being filled; those that were made for the checkpoint before are kept."""
+        kept = self._filling[1] if self._filling[0] == index else []
+        if len(kept) < width:
+            begin = index * WIDTH + len(kept)
+            kept = [*kept, *(leaf_hash(leaf) for leaf in _take(self._leaves(begin), width - len(kept)))]
+            self._filling = (index, kept)
+        return kept[:width]
 
     def _tile(self, level: int, index: int) -> Sequence[bytes]:
         """A full tile, which is made again where it is missing or torn."""
