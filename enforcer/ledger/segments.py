@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 LINES = 65_536
 CHUNK = 1 << 20
+
+# How a line goes on after its event: the hash before, then its own number.
+_PREV, _SEQ = b',"prev":"', b'","seq":'
+_TO_SEQ = len(_PREV) + 64 + len(_SEQ)
 WINDOW = 1 << 12
 SUFFIX = ".jsonl"
 
@@ -199,7 +203,14 @@ def line_before(segment: Segment, offset: int) -> tuple[int, bytes]:
 
 
 def number_of(line: bytes, path: str, offset: int) -> int:
-    """The number that a line says it has. Raises `DamagedError`."""
+    """The number that a line says it has. Raises `DamagedError`.
+
+    Of a line that ends as all lines do no more is looked at: whoever searches reads what was found anyway.
+    """
+    at = line.rfind(_PREV) + _TO_SEQ
+    digits = line[at : line.find(b",", at)]
+    if line[at - len(_SEQ) : at] == _SEQ and digits.isdigit():
+        return int(digits)
     try:
         seq: int = parse_frame(line)["seq"]
     except BadLine as bad:
