@@ -66,7 +66,6 @@ _ADAPTERS = {
     "law": "enforcer.ledger.law",
     "seal": "enforcer.ledger.seal",
     "signer": "enforcer.attestation.signer",
-    "signatures": "enforcer.attestation.signatures",
     "verification": "enforcer.verification",
     "audit": "enforcer.evidence.audit",
     "calls": "enforcer.tools.calls",
@@ -288,21 +287,12 @@ class Enforcer:
     def signer(self) -> FileSigner:
         """Who signs for this ledger. Raises `UnavailableError` where this user has no key of it: `key_missing`, …"""
         self.check_home()
-        try:
-            signer = self._settled_signer()
-        except UnavailableError as error:
-            if error.code != "key_foreign":
-                raise
-            signer = self._settled_signer()  # The key may have changed hands between two looks at its folder.
-        UserState(self.user_folder, self.disk, self.entropy).settle_home(self.identity.id, self.project.state)
-        return signer
-
-    def _settled_signer(self) -> FileSigner:
         signer: FileSigner = adapter("signer").FileSigner(
             self.user_folder, self.identity.id, disk=self.disk, entropy=self.entropy
         )
         signer.settle(self._standing)
         signer.check_belongs(self.identity.key)
+        UserState(self.user_folder, self.disk, self.entropy).settle_home(self.identity.id, self.project.state)
         return signer
 
     def check_home(self) -> None:

@@ -27,6 +27,7 @@ from enforcer.ledger.receipt import build_receipt
 from enforcer.ledger.seal import read_sealed
 from enforcer.ledger.tree import TileTree
 from enforcer.ports import write_durably
+from enforcer.sealing import read_anchored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,15 +191,9 @@ def _page(enforcer: Enforcer, leaves: list[bytes]) -> bytes:
             root=sealed.root,
             note=sealed.note,
             signers=tuple(format_vkey(key.name, key.public) for key in signers),
-            anchored=_anchored(enforcer, sealed.size),
+            anchored=read_anchored(enforcer),
         ),
     )
-
-
-def _anchored(enforcer: Enforcer, size: int) -> int | None:
-    """The size of the largest copy of a head that this ledger says was kept elsewhere, up to a size."""
-    names = enforcer.disk.listing(f"{enforcer.ledger_folder}/anchors")
-    return max((int(name) for name in names if name.isascii() and name.isdigit() and int(name) <= size), default=None)
 
 
 # The tree under what is shown ----------------------------------------------------------------------------------------

@@ -273,12 +273,23 @@ def write_durably(disk: Disk, path: str, data: bytes, *, entropy: Entropy, mode:
 
     When this returns the new content is on stable storage; if it raises, `path` holds what it held before.
     """
+    _put(disk, path, data, entropy=entropy, mode=mode, synced=True)
+    disk.sync_folder(os.path.dirname(path))
+
+
+def write_whole(disk: Disk, path: str, data: bytes, *, entropy: Entropy) -> None:
+    """The same, unsynced: for what is made again where it is lost. Nobody ever reads a part of it."""
+    _put(disk, path, data, entropy=entropy, mode=0o644, synced=False)
+
+
+def _put(disk: Disk, path: str, data: bytes, *, entropy: Entropy, mode: int, synced: bool) -> None:
     temporary = f"{path}.{entropy.token(8).hex()}.new"
     fd = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, mode)
     try:
         try:
             disk.append(fd, data)
-            disk.sync(fd)
+            if synced:
+                disk.sync(fd)
         finally:
             disk.close(fd)
         disk.rename(temporary, path)
@@ -286,4 +297,3 @@ def write_durably(disk: Disk, path: str, data: bytes, *, entropy: Entropy, mode:
         if disk.exists(temporary):
             disk.unlink(temporary)
         raise
-    disk.sync_folder(os.path.dirname(path))

@@ -37,13 +37,14 @@ def read_sealing(enforcer: Enforcer) -> Sealing:
     """The state of a ledger that was caught up with."""
     return Sealing(
         sealed_to=_size_of(f"{enforcer.ledger_folder}/checkpoint", enforcer),
-        anchored_to=_anchored(f"{enforcer.ledger_folder}/anchors", enforcer),
+        anchored_to=read_anchored(enforcer),
         trouble=_trouble(enforcer),
     )
 
 
-def _anchored(folder: str, enforcer: Enforcer) -> int | None:
-    """The largest anchor whose name says its size."""
+def read_anchored(enforcer: Enforcer) -> int | None:
+    """The size of the largest copy of a head that this ledger says was kept elsewhere."""
+    folder = f"{enforcer.ledger_folder}/anchors"
     names = [name for name in enforcer.disk.listing(folder) if name.isdecimal() and len(name) <= _SIZE_DIGITS]
     for size in sorted(map(int, names), reverse=True):
         if _size_of(f"{folder}/{size}", enforcer) == size:

@@ -176,7 +176,10 @@ class FileSigner:
         """Raises `UnavailableError` `key_foreign` unless this key is the ledger's first or came by a rotation here."""
         rotations = self._read_rotations()
         newest = rotations.done[-1].new if rotations.done else first
-        if self.key.vkey not in (newest, rotations.promised.new if rotations.promised is not None else None):
+        known = (newest, rotations.promised.new if rotations.promised is not None else None)
+        if self.key.vkey not in known:
+            self.key = self._load(CURRENT)  # The key changes hands before the note of it does.
+        if self.key.vkey not in known:
             message = "The key in the user's folder is not the one that signs for this ledger."
             fix = "Restore the ledger's own key, or go on unsealed."
             raise UnavailableError("key_foreign", message, where=self._path(CURRENT), fix=fix)

@@ -10,6 +10,8 @@ import hmac
 import os
 from hashlib import sha256
 
+from enforcer.ports import write_whole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from enforcer.ports import Disk, Entropy
@@ -46,15 +48,9 @@ class Cache:
         if self._key is None:
             return
         path = f"{self._folder}/{name}"
-        temporary = f"{path}.{self._entropy.token(8).hex()}.new"
         try:
             self._disk.make_folder(os.path.dirname(path))
-            fd = self._disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-            try:
-                self._disk.append(fd, self._mac(name, content) + b"\n" + content)
-            finally:
-                self._disk.close(fd)
-            self._disk.rename(temporary, path)
+            write_whole(self._disk, path, self._mac(name, content) + b"\n" + content, entropy=self._entropy)
         except OSError:
             return
 

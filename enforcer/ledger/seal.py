@@ -20,6 +20,7 @@ from enforcer.ledger.cosignatures import cosignatures_in
 from enforcer.ledger.merkle import frontier_at, prove_consistency
 from enforcer.ledger.note import NoteFault, parse_note
 from enforcer.ledger.tree import TileTree
+from enforcer.ports import write_whole
 from enforcer.workflow.events import PhaseAdvanced, PhaseBacktracked, TaskAbandoned
 from enforcer.workflow.record import Record
 
@@ -182,18 +183,8 @@ class Sealer:
         return sealed
 
     def _put(self, path: str, data: bytes) -> None:
-        """Put a file in place, unsynced: it is a copy of what the signer keeps."""
-        temporary = f"{path}.{self._entropy.token(8).hex()}.new"
-        fd = self._disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-        try:
-            try:
-                self._disk.append(fd, data)
-            finally:
-                self._disk.close(fd)
-            self._disk.rename(temporary, path)
-        except OSError:
-            self._drop(temporary)
-            raise
+        """Unsynced: it is a copy of what the signer keeps."""
+        write_whole(self._disk, path, data, entropy=self._entropy)
 
     def _drop(self, path: str) -> None:
         try:

@@ -33,6 +33,7 @@ from enforcer.ledger.tiles import (
     encode_tile,
     tile_path,
 )
+from enforcer.ports import write_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -212,18 +213,7 @@ class TileTree:
             return
         path = f"{target or self._folder}/{name}"
         self._disk.make_folder(os.path.dirname(path))
-        temporary = f"{path}.{self._entropy.token(8).hex()}.new"
-        fd = self._disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-        try:
-            try:
-                self._disk.append(fd, data)
-            finally:
-                self._disk.close(fd)
-            self._disk.rename(temporary, path)
-        except OSError:
-            if self._disk.exists(temporary):
-                self._disk.unlink(temporary)
-            raise
+        write_whole(self._disk, path, data, entropy=self._entropy)
 
 
 def _take(leaves: Iterator[bytes], count: int) -> list[bytes]:
