@@ -35,8 +35,12 @@ _MEASURE = """
 import resource, sys
 from enforcer.verification import Asked, verify
 report = verify(root=sys.argv[1], asked=Asked(cores=2))
-own, other = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(report.verdict, report.entries, own * (1 if sys.platform == "darwin" else 1024), other * 1024)
+unit = 1 if sys.platform == "darwin" else 1024
+own, other = (unit * resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+if sys.platform == "linux":  # There the figure of a process begins with that of the one which started it.
+    with open("/proc/self/status") as status:
+        own = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+print(report.verdict, report.entries, own, other)
 """
 
 
@@ -104,7 +108,8 @@ def _whole(folder: Path) -> Figure:
     done = figure.time(lambda: subprocess.run(command, env=place.environ, capture_output=True, text=True))
     assert done.returncode == 0, done.stderr
     verdict, entries, own, other = done.stdout.split()
-    assert (verdict, int(entries)) == ("verified", LONG), done.stdout
+    assert verdict == "verified", done.stdout
+    assert int(entries) >= LONG, done.stdout  # The other figures added some.
     figure.floor = figure.samples
     used = (int(own) + int(other)) >> 20
     figure.extra |= {"MB": used, "at_most": MEMORY}

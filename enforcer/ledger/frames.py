@@ -26,26 +26,23 @@ if TYPE_CHECKING:
 
     from enforcer.workflow.events import Event
 
-_HEAD = b'{"event":{"data":'
-_ID = b',"id":"'  # Nothing after the data repeats it: neither names nor sources hold a quotation mark.
+_HEAD = '{"event":{"data":'
+_ID = ',"id":"'  # Nothing after the data repeats it: neither names nor sources hold a quotation mark.
 
-_HASH = rb"[0-9a-f]{64}"
-_NUMBER = rb"0|[1-9][0-9]{0,14}"
-_TEXT = rb"[ !#-\[\]-~]*"
+_HASH = r"[0-9a-f]{64}"
+_NUMBER = r"0|[1-9][0-9]{0,14}"
+_TEXT = r"[ !#-\[\]-~]*"
 _match = re.compile(
-    rb',"id":"(?:-|([A-Za-z0-9][A-Za-z0-9._-]{0,63}))/([A-Za-z0-9._-]{1,64})"'
-    rb',"source":"(' + _TEXT + rb')","specversion":"1\.0"(?(1),"subject":"\1"|),"type":"(' + _TEXT + rb')"\}'
-    rb',"prev":"(' + _HASH + rb')","seq":(' + _NUMBER + rb')'
-    rb',"task_prev":(?(1)(?:null|"(' + _HASH + rb')")|null),"task_seq":(?(1)(' + _NUMBER + rb')|null)'
-    rb',"ts":(0|[1-9][0-9]{0,15}),"v":1\}\Z'
+    r',"id":"(?:-|([A-Za-z0-9][A-Za-z0-9._-]{0,63}))/([A-Za-z0-9._-]{1,64})"'
+    r',"source":"(' + _TEXT + r')","specversion":"1\.0"(?(1),"subject":"\1"|),"type":"(' + _TEXT + r')"\}'
+    r',"prev":"(' + _HASH + r')","seq":(' + _NUMBER + r')'
+    r',"task_prev":(?(1)(?:null|"(' + _HASH + r')")|null),"task_seq":(?(1)(' + _NUMBER + r')|null)'
+    r',"ts":(0|[1-9][0-9]{0,15}),"v":1\}\Z'
 ).match  # fmt: skip
 
 
 class Frame:
-    """A line but for its event, which `event` reads. Hashes are hex; `task`, `task_prev` and `task_seq` may be None.
-
-    `source` and `kind` are as they stand, in UTF-8: they are few, and compared.
-    """
+    """A line but for its event, which `event` reads. Hashes are hex; `task`, `task_prev` and `task_seq` may be None."""
 
     __slots__ = ("data", "key", "kind", "seq", "source", "task", "task_prev", "task_seq", "ts")
 
@@ -53,8 +50,8 @@ class Frame:
         self,
         task: str | None,
         key: str,
-        source: bytes,
-        kind: bytes,
+        source: str,
+        kind: str,
         seq: int,
         task_prev: str | None,
         task_seq: int | None,
@@ -72,44 +69,35 @@ class Frame:
                 return kind.unpack(self.data)
             except (ValueError, TypeError, AttributeError):
                 pass  # Whoever reads slowly has words for it.
-        return read_event(self.kind.decode(), self.data)
+        return read_event(self.kind, self.data)
 
 
-def split_line(leaf: bytes) -> tuple[bytes, tuple[Any, ...]] | None:
-    """The bytes of the data, and what stands after them: task, key, source, type, prev, seq, task_prev, task_seq, ts.
+def split_line(leaf: bytes) -> tuple[str, tuple[Any, ...]] | None:
+    """The data, a character a byte, and what follows: task, key, source, type, prev, seq, task_prev, task_seq, ts.
 
     None where the line is not in the form that the pattern knows; then `read_line` reads it and says why.
     """
-    at = leaf.rfind(_ID)
-    found = _match(leaf, at) if at >= 0 else None
-    if found is None or not leaf.startswith(_HEAD):
+    line = leaf.decode("latin-1")
+    at = line.rfind(_ID)
+    found = _match(line, at) if at >= 0 else None
+    if found is None or not line.startswith(_HEAD):
         return None
-    return leaf[len(_HEAD) : at], found.groups()
+    return line[len(_HEAD) : at], found.groups()
 
 
-def read_split(data: bytes, members: tuple[Any, ...]) -> Frame | None:
+def read_split(data: str, members: tuple[Any, ...]) -> Frame | None:
     """The frame of a line that `split_line` has split; None where it takes `read_line` to judge it."""
     task, key, source, kind, _, seq, task_prev, task_seq, ts = members
-    if not data.isascii() or b"\\u" in data or data.count(b"{") + data.count(b"[") > MAX_DEPTH - 2:
+    if not data.isascii() or "\\u" in data or data.count("{") + data.count("[") > MAX_DEPTH - 2:
         return None
-    text = data.decode("ascii")
     try:
-        value, end = _decode(text)
+        value, end = _decode(data)
     except (ValueError, RecursionError):
         return None
-    if end != len(text) or value.__class__ is not dict or _encode(value) != text or int(ts) > MAX_INTEGER:
+    if end != len(data) or value.__class__ is not dict or _encode(value) != data or int(ts) > MAX_INTEGER:
         return None
-    return Frame(
-        task and task.decode("ascii"),
-        key.decode("ascii"),
-        source,
-        kind,
-        int(seq),
-        task_prev and task_prev.decode("ascii"),
-        None if task_seq is None else int(task_seq),
-        int(ts),
-        value,
-    )
+    count = None if task_seq is None else int(task_seq)
+    return Frame(task, key, source, kind, int(seq), task_prev, count, int(ts), value)
 
 
 def read_line(leaf: bytes) -> Frame:
@@ -119,8 +107,8 @@ def read_line(leaf: bytes) -> Frame:
     return Frame(
         envelope.get("subject"),
         envelope["id"].partition("/")[2],
-        envelope["source"].encode(),
-        envelope["type"].encode(),
+        envelope["source"],
+        envelope["type"],
         line["seq"],
         line["task_prev"],
         line["task_seq"],
@@ -160,6 +148,6 @@ def _encoder() -> Callable[[Any], str]:
     return lambda value: join(encode(value, 0))
 
 
-_KINDS = {(events.PREFIX + name).encode(): kind for name, kind in events.EVENTS.items()}
+_KINDS = {events.PREFIX + name: kind for name, kind in events.EVENTS.items()}
 _encode = _encoder()
 _decode = json.JSONDecoder(parse_int=_integer, parse_float=_refuse, parse_constant=_refuse).raw_decode

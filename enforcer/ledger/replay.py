@@ -14,14 +14,16 @@ import zlib
 
 from enforcer.errors import EnforcerError
 from enforcer.ledger.chain import place_of
+from enforcer.ledger.drafts import hasten
 from enforcer.ledger.entry import MAX_LEAF, BadLine
 from enforcer.ledger.frames import read_line, read_split, split_line
 from enforcer.ledger.lines import TOO_LONG
 from enforcer.ledger.report import INTEGRITY, LEGALITY
-from enforcer.ledger.walks import ENDLESS, Step, TaskWalk
+from enforcer.ledger.walks import ENDLESS, Closed, Step, TaskWalk
 from enforcer.workflow import events
 from enforcer.workflow.evolve import GENERATED_KEY, Place, evolve
 from enforcer.workflow.legality import adoption, legality
+from enforcer.workflow.state import TaskState
 from enforcer.workflow.structure import outside, structure
 
 TYPE_CHECKING = False
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from enforcer.ledger.holdings import Holdings
     from enforcer.ledger.report import Findings
     from enforcer.workflow.process import Process
-    from enforcer.workflow.state import TaskState
 
     Processes = Callable[[str], Process]
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 _BATCH = 64
+
+hasten(TaskState)
 
 _ATTEMPTS = frozenset((events.TaskOpened, events.PhaseAdvanced, events.PhaseBacktracked))
 
@@ -64,9 +67,10 @@ class Replay:
         parts: int = 1,
     ) -> None:
         self._found, self._holdings, self._load = found, holdings, processes
-        self._origin = origin.encode("ascii") if origin is not None else None
+        self._origin = origin
         self._part, self._parts = part, parts
         self._tasks: dict[str, TaskWalk] = {}
+        self._closed = Closed()
         self._processes: dict[str, Process | str | None] = {}
         self.next = self._number = 0
         self.broken_at = ENDLESS
@@ -84,7 +88,7 @@ class Replay:
 
     def resume(self, packed: Mapping[str, Any], next: int) -> None:
         """Go on with entry `next` from where `pack` was asked. Raises `ValueError` or `KeyError` for anything else."""
-        tasks = {name: TaskWalk.unpack(task) for name, task in packed["tasks"].items()}
+        tasks = {name: TaskWalk.unpack(task, self._closed) for name, task in packed["tasks"].items()}
         rotations = [(seq, events.KeyRotated.unpack(event)) for seq, event in packed["rotations"]]
         created = events.LedgerCreated.unpack(packed["created"]) if packed["created"] is not None else None
         self._tasks, self.rotations, self.created, self.next = tasks, rotations, created, next
@@ -140,10 +144,10 @@ class Replay:
             for seq in task.attempts.found():
                 self._illegal(seq, "its attempt was another attempt of the task before")
 
-    def _is_mine(self, task: bytes | None) -> bool:
+    def _is_mine(self, task: str | None) -> bool:
         if task is None:
             return self._part == 0
-        return self._parts == 1 or zlib.crc32(task) % self._parts == self._part
+        return self._parts == 1 or zlib.crc32(task.encode()) % self._parts == self._part
 
     def _read_slowly(self, leaf: bytes, seq: int, mine: bool) -> Frame | None:
         """A line that only the strict reader can judge; what is wrong with it is told where it is `mine`."""
@@ -157,7 +161,7 @@ class Replay:
             if mine:
                 self._unreadable(bad, seq)
             return None
-        return frame if self._is_mine(frame.task.encode("ascii") if frame.task is not None else None) else None
+        return frame if self._is_mine(frame.task) else None
 
     def _unreadable(self, bad: BadLine, seq: int) -> None:
         if bad.code == "unknown_version":
@@ -169,14 +173,14 @@ class Replay:
     def _place(self, number: int, frame: Frame, digest: bytes) -> Step:
         """Where the line stands in the chain of its task."""
         if frame.source != self._origin and self._origin is not None:
-            message = f"It is an entry of another ledger, {frame.source.decode()[:80]!a}."
+            message = f"It is an entry of another ledger, {frame.source[:80]!a}."
             self._found.contradiction(INTEGRITY, frame.seq, "foreign", message)
         step = Step(number, frame, digest.hex())
         if frame.task is None:
             return step
         task = self._tasks.get(frame.task)
         if task is None:
-            task = self._tasks[frame.task] = TaskWalk()
+            task = self._tasks[frame.task] = TaskWalk(self._closed)
         step.task = task
         if frame.key.startswith(GENERATED_KEY):
             task.keys.add_random(frame.key, frame.seq)

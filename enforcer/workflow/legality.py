@@ -26,7 +26,7 @@ from enforcer.workflow.structure import OF_THE_LEDGER, claim_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterator, Mapping
     from typing import Any
 
     from enforcer.workflow.events import Event
@@ -276,22 +276,22 @@ def _listed(names: object) -> str:
 
 
 def _advance(state: TaskState, event: events.PhaseAdvanced, process: Process) -> Iterator[str]:
-    phases = process.phases
-    at = next(number for number, phase in enumerate(phases) if phase.name == state.phase)
-    phase, following = phases[at], phases[at + 1].name if at + 1 < len(phases) else None
+    phase, following = process.phase(state.phase), process.following(state.phase)
+    given = {one.artifact: one for one in event.evidence}
     if (event.to or None) != following or event.completed != (following is None):
         yield f"it goes from {state.phase} to {event.to or 'completion'}, and {following or 'completion'} follows"
     if event.completed and event.attempt_id:
         yield "it begins an attempt after the last phase"
     if not phase.rules:
         yield f"it leaves {state.phase}, and an empty rule set lets nothing pass"
-    yield from _accepted(state, event, phase)
-    yield from _judged(state, event, phase, process)
+    yield from _accepted(state, event, phase, given)
+    yield from _judged(state, event, phase, process, given)
     yield from _vouched(state, event, phase, process)
 
 
-def _accepted(state: TaskState, event: events.PhaseAdvanced, phase: Phase) -> Iterator[str]:
-    given = {one.artifact for one in event.evidence}
+def _accepted(
+    state: TaskState, event: events.PhaseAdvanced, phase: Phase, given: Mapping[str, events.Accepted]
+) -> Iterator[str]:
     if len(given) != len(event.evidence):
         yield "it accepts an artifact twice"
     for artifact in phase.artifacts:
@@ -304,9 +304,10 @@ def _accepted(state: TaskState, event: events.PhaseAdvanced, phase: Phase) -> It
             yield f"{one.artifact} is {'' if one.reaffirmed else 'not '}said to be what was accepted before"
 
 
-def _judged(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process) -> Iterator[str]:
+def _judged(
+    state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process, given: Mapping[str, events.Accepted]
+) -> Iterator[str]:
     """The rules whose answer the event itself tells."""
-    given = {one.artifact: one for one in event.evidence}
     for rule in phase.rules:
         if rule.mode != ENFORCE or rule.artifact not in given:
             continue

@@ -111,7 +111,7 @@ class Process(Record):
         return tuple(phase.name for phase in self.phases)
 
     def has(self, name: str) -> bool:
-        return any(phase.name == name for phase in self.phases)
+        return name in self.order
 
     def phase(self, name: str) -> Phase:
         """The phase of that name. Raises `KeyError` when the process has none."""

@@ -60,7 +60,7 @@ class _RecordType(type):
         written |= {field: annotations[field] for field in own}
         body.update(__slots__=tuple(own), fields=fields, known=frozenset(fields), defaults=defaults)
         scalars = {field: _SCALARS[kind] for field, kind in written.items() if kind in _SCALARS}
-        body.update(written=written, scalars=scalars, kinds={}, values=_reader(fields))
+        body.update(written=written, scalars=scalars, kinds={}, values=_reader(fields), draft=None)
         made = super().__new__(mcs, name, bases, body)
         # The slots themselves take values although `__setattr__` refuses them, and faster than by name.
         made.setters = {field: getattr(made, field).__set__ for field in fields}
@@ -78,6 +78,7 @@ class _RecordType(type):
     places: dict[str, int]
     values: Callable[[Any], tuple[Any, ...]]
     kinds: dict[str, tuple[frozenset[type], frozenset[type]]]
+    draft: Callable[[Any], Any] | None  # What copies a value into one whose fields can be set; see `ledger.drafts`.
 
 
 def _reader(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -148,6 +149,9 @@ class Record(metaclass=_RecordType):
     def __hash__(self) -> int:
         return hash((type(self), *type(self).values(self)))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), type(self).values(self)
+
     def __repr__(self) -> str:
         inside = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self).fields)
         return f"{type(self).__name__}({inside})"
@@ -155,6 +159,8 @@ class Record(metaclass=_RecordType):
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed."""
         cls = type(self)
+        if cls.draft is not None:
+            return self._redrafted(cls.draft(self), changes)
         values, places = list(cls.values(self)), cls.places
         try:
             for field in changes:
@@ -165,6 +171,17 @@ class Record(metaclass=_RecordType):
         for put, value in zip(cls.puts, values, strict=True):
             put(changed, value)
         return changed
+
+    def _redrafted(self, draft: Any, changes: dict[str, Any]) -> Self:
+        cls = type(self)
+        try:
+            for field, value in changes.items():
+                setattr(draft, field, value)
+        except AttributeError:
+            raise TypeError(_misfit(cls, dict.fromkeys(cls.fields) | changes)) from None
+        draft.__class__ = cls
+        redrafted: Self = draft
+        return redrafted
 
     def pack(self, *, complete: bool = False) -> dict[str, Any]:
         """The value as JSON: an object with a member a field; fields that hold their default only where `complete`."""
