@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from hashlib import sha256
 
 from enforcer.errors import DamagedError, RequestError, UnavailableError
 from enforcer.evidence.folder import Folder
@@ -73,6 +74,7 @@ _ADAPTERS = {
     "difference": "enforcer.workflow.difference",
     "follower": "enforcer.telemetry.follower",
     "report": "enforcer.telemetry.report",
+    "observing": "enforcer.observing",
 }
 
 SUCCESSOR = "ledger.next"  # Below `state`: a new ledger, until it takes the place of the one before it.
@@ -104,6 +106,7 @@ class Enforcer:
         check_state(project.state)
         self.project, self.actor = project, check_actor(actor)
         self.clock, self.disk, self.entropy = clock, disk, entropy
+        self.environ = environ
         self.user_folder = user_folder(environ)
         self.identity = self._identity()
         key = UserState(self.user_folder, disk, entropy).cache_key(self.identity.id)
@@ -208,6 +211,7 @@ class Enforcer:
         """The same, with the answer as a value."""
         check_task_id(name)
         loaded = self.load_process(process or self.settings.process)
+        _check_observable(loaded.process, process or self.settings.process)
         self.objects.put_many((loaded.data, *loaded.objects))
         command = Open(
             process=process or self.settings.process,
@@ -264,7 +268,7 @@ class Enforcer:
             self.objects,
             self.process,
             task=task or None,
-            tree=None if stored else self._tree,
+            tree=None if stored else self.working_tree,
             schema_faults=adapter("schema").faults if rejudge else None,
         )
         return report
@@ -318,6 +322,10 @@ class Enforcer:
         if not isinstance(event, ToolRefused):  # A guarded call waits for its answer, and loads nothing for this.
             self.sealer.follow(event)
 
+    def observing(self) -> Any:
+        """What runs commands and watches them."""
+        return adapter("observing")
+
     def observe(self, state: TaskState, process: Process, actor: str) -> Any:
         """Read and judge a phase's evidence (`gate.Observer`); the judge is loaded when evidence is first asked for."""
         return self.judge.observe(state, process, actor)
@@ -345,6 +353,11 @@ class Enforcer:
         """A process file by shipped name or path inside the project, checked."""
         loaded: Loaded = adapter("policies").load(name, root=self.project.root)
         return loaded
+
+    def salt(self) -> bytes:
+        """What makes digests of this ledger's secrets worthless elsewhere; a passing one where this user has none."""
+        key = UserState(self.user_folder, self.disk, self.entropy).cache_key(self.identity.id)
+        return sha256(b"enforcer/environment\0" + (key or self.entropy.token(32))).digest()
 
     def repository(self) -> Repository | None:
         """The git repository around the project; None where there is none."""
@@ -437,7 +450,15 @@ class Enforcer:
             raise DamagedError("ledger_replaced", message, where=path, fix=fix)
         return identity
 
-    def _tree(self) -> str:
+    def head_commit(self) -> str:
+        """The commit that is checked out; empty before the first one, and where there is no repository."""
+        repository = self.repository()
+        if repository is None:
+            return ""
+        with repository:
+            return repository.head() or ""
+
+    def working_tree(self) -> str:
         """The id of the working files' tree; empty where there is no repository."""
         repository = self.repository()
         if repository is None:
@@ -506,6 +527,16 @@ def login_name() -> str:
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "@._+-") else "-" for letter in name)[
         :64
     ]
+
+
+def _check_observable(process: Process, name: str) -> None:
+    """A process that wants evidence observed, and names no command for it, could never be walked."""
+    missing = process.unobservable
+    if missing:
+        message = f"The process wants {', '.join(missing)} observed, and names no command that makes "
+        commands = " ".join(f"--observe '{artifact}=COMMAND'" for artifact in missing)
+        fix = f"Name them: enforcer init {commands}"
+        raise RequestError("command_unnamed", message + ("it." if len(missing) == 1 else "them."), where=name, fix=fix)
 
 
 def _settings(path: str, disk: Disk) -> Settings:

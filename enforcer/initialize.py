@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 from enforcer import __version__
 from enforcer.attestation.keys import create_keys
 from enforcer.enforcer import Enforcer, check_state, emptied, login_name, no_ledger, unfinished
-from enforcer.errors import UnavailableError
+from enforcer.errors import RequestError, UnavailableError
 from enforcer.ledger import files
 from enforcer.ledger.entry import format_event
 from enforcer.ledger.store import Identity, parse_identity
@@ -21,6 +22,7 @@ from enforcer.ports import SystemClock, SystemDisk, SystemEntropy, read_file, wr
 from enforcer.project import check_not_nested, place, user_folder
 from enforcer.settings import load as load_settings
 from enforcer.settings_file import parse
+from enforcer.tailoring import FOLDER, parse_observe, tailored
 from enforcer.userstate import UserState
 from enforcer.workflow.events import LedgerCreated
 from enforcer.workflow.evolve import GENERATED_KEY
@@ -28,7 +30,7 @@ from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from enforcer.ledger.store import Store
     from enforcer.ports import Disk, Entropy
@@ -71,6 +73,8 @@ with something else is denied. Never edit below `state/` outside the evidence fo
 # A disk that is full or fails now need not be so tomorrow, and a ledger that is begun without a key has none for good.
 _PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+_PROCESS_LINE = re.compile(r'^process[ \t]*=[ \t]*(?:"[^"\n]*"|\'[^\'\n]*\')', re.MULTILINE)
+
 IGNORE = "# Nothing in here is for version control.\n*\n"
 
 
@@ -88,6 +92,7 @@ def initialize(
     root: str = ".",
     *,
     process: str = "default",
+    observe: Sequence[str] = (),
     actor: str = "",
     environ: Mapping[str, str] | None = None,
     disk: Disk | None = None,
@@ -97,20 +102,26 @@ def initialize(
 ) -> Initialized:
     """Put the folder `root` under the gate. Raises `RequestError`, `UnavailableError` or `DamagedError`.
 
-    `new_ledger` begins a history where another one was seen and is gone; `accept_ledger` takes the ledger that stands
-    there for the one that belongs there.
+    `observe` are commands for observed artifacts, each `ARTIFACT=COMMAND` as `tailoring.parse_observe` reads it: with
+    them a copy of the shipped process is written, and is the project's from then on. `new_ledger` begins a history
+    where another one was seen and is gone; `accept_ledger` takes the ledger that stands there for the one that belongs
+    there.
     """
     environ = os.environ if environ is None else environ
     disk, entropy = disk or SystemDisk(), entropy or SystemEntropy()
     project = place(root)
     check_not_nested(project.root, lambda path: _settings(path, disk).projects)
-    load(_process_of(project, process, disk), root=project.root)
     start = _Start(project, user_folder(environ), disk, entropy)
+    own = start.tailor(_process_of(project, process, disk), observe) if observe else None
+    if own is None:
+        load(_process_of(project, process, disk), root=project.root)
     try:
         start.refuse_unfinished()
         if not new_ledger:
             start.refuse_vanished()
-        start.write_settings(process)
+        start.write_settings(own.path if own else process)
+        if own is not None:
+            start.write_process(own)
         start.write_state()
         start.write_ledger(new=new_ledger, accept=accept_ledger)
         start.write_first_entry(actor, environ)
@@ -136,6 +147,15 @@ def _process_of(project: Project, process: str, disk: Disk) -> str:
 
 def _settings(path: str, disk: Disk) -> Settings:
     return load_settings(path, disk=disk, cached=lambda digest: None, parse=parse)[0]
+
+
+class _Own(Record):
+    """A process of the project's own: its path below the project, its absolute place, its text, and what it was."""
+
+    path: str
+    place: str
+    data: bytes
+    before: str
 
 
 class _Start:
@@ -166,6 +186,34 @@ class _Start:
             data = SETTINGS.format(process=process).encode()
             parse(data, path)
             self._write(path, data)
+
+    def tailor(self, process: str, observe: Sequence[str]) -> _Own:
+        """The project's own process, with these commands. Raises `RequestError` (`bad_observe`, `process_exists`)."""
+        path = f"{FOLDER}/{process.removeprefix(f'{FOLDER}/').removesuffix('.toml')}.toml"
+        shipped = process.removeprefix(f"{FOLDER}/").removesuffix(".toml")
+        place = f"{self._project.root}/{path}"
+        data = tailored(shipped, [parse_observe(each) for each in observe])
+        if self._disk.exists(place) and read_file(self._disk, place) != data:
+            fix = "Write the commands into its [observe] tables, or remove it first."
+            raise RequestError("process_exists", "The project has a process of its own already.", where=place, fix=fix)
+        return _Own(path, place, data, process)
+
+    def write_process(self, own: _Own) -> None:
+        """The file, and only then the settings that name it; of settings that stand, nothing else is touched."""
+        if not self._disk.exists(own.place):
+            self._disk.make_folder(os.path.dirname(own.place))
+            self._write(own.place, own.data)
+        path = self._project.settings_path
+        text = read_file(self._disk, path).decode()
+        if parse(text.encode(), path).process == own.path:
+            return
+        changed = re.sub(_PROCESS_LINE, f'process = "{own.path}"', text, count=1)
+        if changed == text:
+            changed = f'process = "{own.path}"\n{text}'
+        if parse(changed.encode(), path).process != own.path:
+            fix = f'Write process = "{own.path}" into it.'
+            raise RequestError("bad_settings", "The process that it names could not be changed.", where=path, fix=fix)
+        self._write(path, changed.encode())
 
     def write_state(self) -> None:
         state = self._project.state

@@ -12,18 +12,31 @@ import os
 import stat
 
 from enforcer import resources
+from enforcer.attestation.signers import SignersFault, parse_allowed_signers
 from enforcer.errors import RequestError
 from enforcer.evidence import scaffold, schema
 from enforcer.ledger import codec
-from enforcer.process_file import ArtifactTable, Malformed, PhaseTable, ProcessFile, parse
-from enforcer.workflow.process import ENFORCE, JSON, MARKDOWN, Artifact, Observation, Phase, Process, Rule
+from enforcer.process_file import ArtifactTable, Malformed, ObservationTable, PhaseTable, ProcessFile, parse
+from enforcer.workflow.process import (
+    ENFORCE,
+    JSON,
+    LOG,
+    MARKDOWN,
+    TEXT,
+    Approval,
+    Artifact,
+    Observation,
+    Phase,
+    Process,
+    Rule,
+)
 from enforcer.workflow.record import Record
 from enforcer.workflow.rules.table import RESERVED, RULES
 from enforcer.workflow.rules.text import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import NoReturn
 
 _FIX = "Correct the file; policies/default.toml shows every key, and docs/evidence.md every kind of rule."
@@ -86,6 +99,7 @@ class _Builder:
         self._root = root
         self._seen: dict[str, str] = {}
         self._earlier: set[str] = set()
+        self._principals: set[str] = set()
 
     def process(self) -> Process:
         file = self._file
@@ -93,15 +107,20 @@ class _Builder:
         names = {artifact.name for phase in file.phases for artifact in phase.artifacts}
         for name in file.observe.keys() - names:
             self._fault(f'observe."{name}"', "no phase has an artifact of this name")
+        self._check_observations()
         process = Process(
             name=file.name,
             phases=phases,
-            observe={name: Observation(tuple(one.argv), one.folder, one.reader) for name, one in file.observe.items()},
+            observe={name: _observation(table) for name, table in file.observe.items()},
             personas={name: tuple(tools) for name, tools in file.personas.items()},
             pins={str(part): digest for part, digest in file.pins.items()},
             self_review=file.self_review,
+            risks={name: tuple(patterns) for name, patterns in file.risks.items()},
+            signers=self._signers(),
+            break_glass=tuple(file.break_glass),
         )
         self._check_reviewers(process)
+        self._check_approvals(process)
         return process
 
     def _check_reviewers(self, process: Process) -> None:
@@ -117,6 +136,52 @@ class _Builder:
                 message = "asks for a reviewer who is no author, and no phase before it has `authors = true`"
                 self._fault(f"phases[{index}]", f"{phase.name} {message}")
 
+    def _check_observations(self) -> None:
+        """A reader makes JSON, but for the log, which is text; and it has to be told where the report is."""
+        formats = {artifact.name: artifact.format for phase in self._file.phases for artifact in phase.artifacts}
+        for name, table in self._file.observe.items():
+            key, made = f'observe."{name}"', TEXT if table.reader == LOG else JSON
+            if formats.get(name, made) != made:
+                self._fault(f"{key}.reader", f"{table.reader} makes {made}, and the artifact is {formats[name]}")
+            if bool(table.report) == (table.reader == LOG):
+                needs = "reads the output, and no report" if table.reader == LOG else "needs the name of the report"
+                self._fault(f"{key}.report", f"{table.reader} {needs}")
+
+    def _signers(self) -> str:
+        """The text of the allowed-signers file; empty where the process names none, or none that can be used."""
+        if not self._file.signers:
+            return ""
+        try:
+            data = _read_inside(self._file.signers, self._root) if self._root else b""
+            self._principals = {signer.principal for signer in parse_allowed_signers(data)}
+        except (Malformed, SignersFault) as error:
+            self._fault("signers", str(error))
+            return ""
+        return data.decode("ascii")
+
+    def _check_approvals(self, process: Process) -> None:
+        """Whoever has to sign needs a key here, and enough of them have to be there."""
+        for number, phase in enumerate(process.phases):
+            for index, demand in enumerate(phase.approvals):
+                key = f"phases[{number}].approvals[{index}]"
+                self._check_principals(demand.by if demand.signed else (), f"{key}.by")
+                self._check_risks(demand.risks, key)
+                if demand.signed and not self._principals:
+                    self._fault(key, "asks for signatures, and the process names no file of `signers`")
+                elif len(demand.by or self._principals) < demand.count and (demand.by or demand.signed):
+                    self._fault(f"{key}.count", f"asks for {demand.count} approvals of fewer principals")
+        self._check_principals(process.break_glass, "break_glass")
+
+    def _check_principals(self, names: tuple[str, ...], key: str) -> None:
+        for index, name in enumerate(names):
+            if name not in self._principals:
+                self._fault(f"{key}[{index}]", f"{name} has no key in the file of `signers`")
+
+    def _check_risks(self, names: Iterable[str], key: str) -> None:
+        for index, name in enumerate(names):
+            if name not in self._file.risks:
+                self._fault(f"{key}.risks[{index}]", f"there is no risk class {name}")
+
     def _phase(self, table: PhaseTable, key: str) -> Phase:
         self._once("phase", table.name, f"{key}.name")
         pairs = [
@@ -124,7 +189,7 @@ class _Builder:
             for index, artifact in enumerate(table.artifacts)
         ]
         rules = tuple(rule for _, rules in pairs for rule in rules)
-        if not any(artifact.required for artifact in table.artifacts):
+        if not any(artifact.required and not artifact.risks for artifact in table.artifacts):
             self._fault(f"{key}.artifacts", "none is required, so the phase could be left with nothing")
         if not any(rule.mode == ENFORCE for rule in rules):
             self._fault(f"{key}.artifacts", "none has a rule that is enforced, so the phase would accept anything")
@@ -136,6 +201,7 @@ class _Builder:
             tuple(dict.fromkeys(table.tools)),
             table.drift,
             table.authors,
+            tuple(Approval(one.count, tuple(one.by), tuple(one.risks), one.signed) for one in table.approvals),
         )
 
     def _artifact(self, phase: PhaseTable, table: ArtifactTable, key: str) -> tuple[Artifact, tuple[Rule, ...]]:
@@ -153,7 +219,9 @@ class _Builder:
             schema=digest(document) if document else "",
             stands_on=None if table.stands_on is None else tuple(table.stands_on),
             scaffold=table.scaffold or self._form(table, rules, document, key),
+            risks=tuple(table.risks),
         )
+        self._check_risks(table.risks, key)
         self._check_scaffold(table, key)
         return artifact, rules
 
@@ -215,6 +283,21 @@ class _Builder:
 
     def _fault(self, key: str, message: str) -> None:
         self.faults.append(f"{key}: {message}")
+
+
+def _observation(table: ObservationTable) -> Observation:
+    return Observation(
+        tuple(table.argv),
+        table.folder,
+        table.reader,
+        table.report,
+        table.timeout,
+        table.output,
+        tuple(table.environment),
+        tuple(table.path),
+        table.sandbox,
+        tuple(table.keep),
+    )
 
 
 def _read_file(name_or_path: str, root: str) -> tuple[bytes, bool]:

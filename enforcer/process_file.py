@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from enforcer.evidence.descent import MAX_NAME, is_name
 from enforcer.evidence.schema import DIALECT
+from enforcer.workflow.paths import check_pattern
+from enforcer.workflow.process import IN_PROJECT
 
 MAX_FILE = 256 << 10
 
@@ -47,6 +49,25 @@ def _line(text: str) -> str:
     return text
 
 
+def _word(text: str) -> str:
+    if any((letter < " " and letter not in "\t\n") or letter == "\x7f" for letter in text):
+        raise ValueError("must hold no control characters")
+    return text
+
+
+def _report(text: str) -> str:
+    if text:
+        _inner_path(_line(text.removeprefix(IN_PROJECT)))
+    return text
+
+
+def _pattern(text: str) -> str:
+    fault = check_pattern(text)
+    if fault:
+        raise ValueError(fault)
+    return text
+
+
 _ArtifactName = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_evidence_name)]
 _PhaseName = Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]*$", max_length=32)]
 _Id = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$", max_length=64)]
@@ -57,6 +78,11 @@ _Earlier = Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]*/[A-Za-z0-9][A-Za-z0-9.
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]
 _Mode = Literal["enforce", "observe", "off"]
 _Capability = Literal["read", "write", "run", "commit", "push", "network", "deploy"]
+_Principal = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9@._+-]*$", max_length=64)]
+_Variable = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+_Pattern = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_line), AfterValidator(_pattern)]
+_Word = Annotated[str, Field(max_length=4096), AfterValidator(_word)]
+_Report = Annotated[str, Field(max_length=400), AfterValidator(_report)]
 _Lines = Annotated[list[_Line], Field(min_length=1, max_length=50)]
 _Folders = Annotated[list[_Path], Field(max_length=50)]
 _Count = Annotated[int, Field(ge=1, le=1000)]
@@ -300,6 +326,17 @@ class ArtifactTable(_Table):
     stands_on: Annotated[list[_Earlier], Field(max_length=1000)] | None = None
     scaffold: Annotated[str, Field(min_length=1, max_length=64 << 10)] | None = None
     rules: Annotated[list[_AnyRule], Field(max_length=100)] = []
+    risks: Annotated[list[_Id], Field(max_length=64)] = []
+
+
+class ApprovalTable(_Table):
+    """A demand for approvals: how many, by whom (anybody whose key `signers` has, where empty), and for which risk
+    classes (every change, where empty). Without `signed` a declaration counts as well."""
+
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    by: Annotated[list[_Principal], Field(max_length=64)] = []
+    risks: Annotated[list[_Id], Field(max_length=64)] = []
+    signed: bool = True
 
 
 class PhaseTable(_Table):
@@ -311,14 +348,24 @@ class PhaseTable(_Table):
     drift: _Mode = "observe"
     authors: bool = False
     artifacts: Annotated[list[ArtifactTable], Field(min_length=1, max_length=64)]
+    approvals: Annotated[list[ApprovalTable], Field(max_length=16)] = []
 
 
 class ObservationTable(_Table):
-    """The command that makes an observed artifact, its working folder below the project, and how it is read."""
+    """The command that makes an observed artifact: its working folder below the project, what is read of it and how
+    (`reader`, `report`), what it is given (`environment`, `path`), its bounds (`timeout` in seconds, `output` in bytes)
+    and what it runs in (`sandbox`, which may read the ignored folders in `keep`)."""
 
-    argv: Annotated[list[_Line], Field(min_length=1, max_length=200)]
+    argv: Annotated[list[_Word], Field(min_length=1, max_length=200)]
     folder: _Path = "."
-    reader: Annotated[str, Field(max_length=64)] = ""
+    reader: Literal["junit", "coverage-json", "cobertura", "lcov", "sarif", "log"]
+    report: _Report = ""
+    timeout: Annotated[int, Field(ge=1, le=86400)] = 1800
+    output: Annotated[int, Field(ge=1024, le=1 << 30)] = 64 << 20
+    environment: Annotated[list[_Variable], Field(max_length=64)] = []
+    path: Annotated[list[_Path], Field(max_length=16)] = []
+    sandbox: Literal["none", "bubblewrap"] = "none"
+    keep: Annotated[list[_Path], Field(max_length=16)] = []
 
 
 class ProcessFile(_Table):
@@ -330,6 +377,9 @@ class ProcessFile(_Table):
     personas: dict[_Id, list[_Capability]] = {}
     pins: dict[Literal["header", "role", "tools", "model", "persona"], _Digest] = {}
     observe: dict[_ArtifactName, ObservationTable] = {}
+    risks: dict[_Id, Annotated[list[_Pattern], Field(min_length=1, max_length=200)]] = {}
+    signers: Annotated[str, Field(max_length=400)] = ""
+    break_glass: Annotated[list[_Principal], Field(max_length=64)] = []
 
 
 def parse(data: bytes) -> ProcessFile:

@@ -26,7 +26,7 @@ from enforcer.workflow.state import OPEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from enforcer.enforcer import Enforcer
@@ -76,6 +76,10 @@ class Task:
     def __init__(self, enforcer: Enforcer, name: str, actor: str) -> None:
         self._enforcer, self.name, self.actor = enforcer, name, actor
         self._token: int | None = None
+
+    @property
+    def enforcer(self) -> Enforcer:
+        return self._enforcer
 
     # Moves -----------------------------------------------------------------------------------------------------------
 
@@ -166,6 +170,26 @@ class Task:
         return self._submit(command, key)
 
     # Evidence --------------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        artifact: str = "",
+        argv: Sequence[str] = (),
+        *,
+        redact: Sequence[str] = (),
+        show: Callable[[bytes], None] = lambda data: None,
+        key: str = "",
+    ) -> tuple[Outcome, ...]:
+        """Let Enforcer run what the process names for the phase (or for `artifact`), or `argv`; an answer a run.
+
+        `show` is given the output as it comes, without what the patterns in `redact` match. The lease is held while
+        the commands run, and kept. Raises `RequestError` (`nothing_to_run`, `unknown_artifact`, `bad_pattern`) and
+        `UnavailableError` (`command_missing`, `sandbox_missing`).
+        """
+        outcomes: tuple[Outcome, ...] = self._enforcer.observing().run(
+            self, artifact=artifact, argv=argv, redact=redact, show=show, key=_checked(key), token=self._token
+        )
+        return outcomes
 
     def scaffold(self) -> tuple[str, ...]:
         """Write a starting text for each artifact of the phase that is not there; the names that were written."""

@@ -8,15 +8,18 @@ Schema are slow to load and to ask, so they come as callables and are asked only
 from __future__ import annotations
 
 from enforcer.errors import UnavailableError
+from enforcer.evidence.observation import contents_seen, differing
 from enforcer.evidence.plan import Check, Plan, plan
 from enforcer.workflow.events import Refusal
 from enforcer.workflow.facts import EvidenceFacts, FileFact, Verdict
-from enforcer.workflow.process import CLAIMED
+from enforcer.workflow.paths import matches
+from enforcer.workflow.process import OBSERVED, REVIEWER
 from enforcer.workflow.record import Record
-from enforcer.workflow.rules.subject import GitFacts, Patched, Surroundings, bounded, invalid
+from enforcer.workflow.rules.subject import GitFacts, Patched, Seen, Surroundings, bounded, invalid
 from enforcer.workflow.rules.table import SCHEMA
 from enforcer.workflow.rules.text import read
-from enforcer.workflow.state import is_among
+from enforcer.workflow.running import origin
+from enforcer.workflow.state import is_among, same_principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from enforcer.evidence.git import Repository
     from enforcer.evidence.plan import Asked
     from enforcer.ports import Clock
-    from enforcer.workflow.process import Process
+    from enforcer.workflow.process import Phase, Process
     from enforcer.workflow.rules.subject import Fault, Subject
     from enforcer.workflow.state import TaskState
 
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
         def put(self, artifact: str, rule: str, faults: tuple[Fault, ...]) -> None: ...
 
 
-SELF_REVIEW, DECLARED, CLAIM = "self-review", "declared: reviewer", "claimed: "
+SELF_REVIEW, DECLARED, CLAIM, RISK = "self-review", "declared: reviewer", "claimed: ", "risk: "
 
 NO_REPOSITORY = "there is no git repository here"
 
@@ -105,16 +108,20 @@ class Judge:
                     across += [(check, subject) for check in asked.across]
         around, git_us = self._surroundings(state, process, actor, documents, across)
         bound = self._across(across, around, state.phase, verdicts)
+        origins = {file.name: origin(state, file.name, file.digest) for file in files.values()}
+        risks = _touched(process, planned.phase, around.git)
         facts = EvidenceFacts(
             attempt_id=state.attempt_id,
             process=state.digest,
-            files=tuple(FileFact(file.name, file.digest, file.size, CLAIMED) for file in files.values()),
-            problems=tuple(_refused(problem, state.phase) for problem in unread if _counts(problem, planned)),
+            files=tuple(FileFact(file.name, file.digest, file.size, origins[file.name]) for file in files.values()),
+            problems=tuple(_refused(one, state.phase) for one in unread if _counts(one, planned, risks)),
             verdicts=tuple(verdicts),
             standing=standing,
             tree=bound[0],
             commit=bound[1],
-            labels=_labels(across, around),
+            labels=_labels(state, across, around, origins, risks),
+            risks=risks,
+            working=around.git.tree if around.git is not None else "",
         )
         return Reading(facts, files, git_us)
 
@@ -202,6 +209,9 @@ class Judge:
         across: list[tuple[Check, Subject]],
     ) -> tuple[Surroundings, int]:
         needs = {need for check, _ in across for need in check.kind.needs}
+        phase = process.phase(state.phase)
+        needs |= {"changes"} if phase.weighs_risks else set()
+        needs |= {"tree"} if phase.approvals or state.words else set()
         patches = [subject for check, subject in across if "patched" in check.kind.needs]
         git, problem, spent = self._git(state.base, needs, patches) if needs else (None, "", 0)
         around = Surroundings(
@@ -215,8 +225,34 @@ class Judge:
             bound_tree=state.tree,
             git=git,
             git_problem=problem,
+            runs=self._runs(state, across, git),
         )
         return around, spent
+
+    def _runs(self, state: TaskState, across: list[tuple[Check, Subject]], git: GitFacts | None) -> dict[str, Seen]:
+        """What Enforcer saw of the artifacts that have to be observed."""
+        found = {}
+        for check, subject in across:
+            run = state.runs.get(f"{state.phase}/{subject.name}") if check.rule.kind == OBSERVED else None
+            if run is not None:
+                seen = Seen(
+                    seq=run.seq,
+                    attempt_id=run.attempt_id,
+                    digest=run.digest,
+                    tree=run.tree,
+                    configured=run.configured,
+                )
+                if git is not None and run.tree != git.tree and run.attempt_id == state.attempt_id:
+                    seen = seen.replace(differing=self._differing(run.observation, git))
+                found[subject.name] = seen
+        return found
+
+    def _differing(self, observation: str, git: GitFacts) -> tuple[str, ...] | None:
+        """The files that are others than when a run saw them; None where the record of the run does not tell."""
+        before = contents_seen(self._accepted(observation))
+        if before is None:
+            return None
+        return differing(before, git.contents)
 
     def _git(self, base: str, needs: set[str], patches: list[Subject]) -> tuple[GitFacts | None, str, int]:
         """What git says of the files now, or why it says nothing, and the microseconds it took."""
@@ -238,6 +274,7 @@ class Judge:
                 head=head,
                 head_tree=repository.tree_of(head, self._excluded) if head and "head" in needs else "",
                 changes=tuple(change.path for change in seen.changes),
+                contents=seen.contents,
                 unborn=seen.unborn,
                 patched={name: Patched(done.tree or "", done.message) for name, done in applied.items()},
             )
@@ -264,17 +301,42 @@ def _refused(problem: Problem, phase: str) -> Refusal:
     return Refusal(problem.code, problem.message, phase, problem.name, problem.fix)
 
 
-def _counts(problem: Problem, planned: Plan) -> bool:
+def _counts(problem: Problem, planned: Plan, risks: tuple[str, ...]) -> bool:
     """A file that need not be there may be missing; one that is there must be safe to read."""
     artifact = planned.phase.artifact(problem.name)
-    return problem.code != "evidence_missing" or artifact is None or artifact.required
+    return problem.code != "evidence_missing" or artifact is None or artifact.required_of(risks)
 
 
-def _labels(across: list[tuple[Check, Subject]], around: Surroundings) -> tuple[str, ...]:
-    """What the answer rests on by declaration only."""
-    labels = [f"{CLAIM}{subject.name}" for check, subject in across if check.rule.kind == "observed"]
-    if any(check.rule.kind == "reviewer" for check, _ in across):
-        labels.append(DECLARED)
+def _touched(process: Process, phase: Phase, git: GitFacts | None) -> tuple[str, ...]:
+    """The risk classes that the change touches, where git was asked for it.
+
+    A phase that asks for more of a risky change, and cannot be told what changed, takes it to be risky in every way.
+    """
+    if git is None:
+        return tuple(sorted(process.risks)) if phase.weighs_risks else ()
+    return tuple(
+        sorted(
+            name
+            for name, patterns in process.risks.items()
+            if any(matches(pattern, path) for path in git.changes for pattern in patterns)
+        )
+    )
+
+
+def _labels(
+    state: TaskState,
+    across: list[tuple[Check, Subject]],
+    around: Surroundings,
+    origins: Mapping[str, str],
+    risks: tuple[str, ...],
+) -> tuple[str, ...]:
+    """What the answer rests on by declaration only, and what whoever reads it should look at."""
+    wanted = [subject.name for check, subject in across if check.rule.kind == OBSERVED]
+    labels = [f"{CLAIM}{name}" for name in wanted if origins[name] != OBSERVED]
+    if any(check.rule.kind == REVIEWER for check, _ in across):
+        signed = any(word.signed and same_principal(word.principal, around.actor) for word in state.words.values())
+        labels += [] if signed else [DECLARED]
         if is_among(around.actor, around.implementers):
             labels.append(SELF_REVIEW)
+    labels += [f"{RISK}{name}" for name in risks]
     return tuple(dict.fromkeys(labels))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enforcer.errors import EnforcerError
 from enforcer.evidence.findings import NOTE, UNANSWERED, VIOLATION, Finding
-from enforcer.workflow.process import ENFORCE, OFF
+from enforcer.workflow.process import ENFORCE, OBSERVED, OFF
 from enforcer.workflow.rules.across import check_attempt
 from enforcer.workflow.rules.subject import STALE, Surroundings
 from enforcer.workflow.rules.table import RULES
@@ -120,7 +120,7 @@ def _diff_of(history: History, process: Process) -> tuple[str, str, str, int] | 
     for name, acceptance in history.counting().items():
         for rule in process.phase(name).rules if process.has(name) else ():
             kind = RULES.get(rule.kind)
-            if kind is not None and kind.binds and rule.mode != OFF:
+            if kind is not None and kind.binds and rule.mode != OFF and rule.kind != OBSERVED:
                 found = (history.state.task, name, rule.artifact, acceptance.seq) if "patched" in kind.needs else None
     return found
 

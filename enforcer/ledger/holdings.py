@@ -167,6 +167,8 @@ def _process(event: events.TaskOpened | events.ProcessAdopted) -> Iterator[tuple
 def _reasons(event: events.CommandRefused) -> Iterator[tuple[str, str]]:
     if event.reasons:
         yield event.reasons, "the full list of reasons"
+    if event.observation:
+        yield event.observation, "the observation of a run"
 
 
 def _restored(event: events.EvidenceRestored) -> Iterator[tuple[str, str]]:
@@ -176,9 +178,25 @@ def _restored(event: events.EvidenceRestored) -> Iterator[tuple[str, str]]:
                 yield digest, f"{name}, as it was {verb}"
 
 
+def _observation(event: events.RunObserved) -> Iterator[tuple[str, str]]:
+    yield event.observation, "the observation of a run"
+    for one in event.made:
+        yield one.digest, f"{event.phase}/{one.artifact}, as the run made it"
+
+
+def _statement(event: events.Vouched) -> Iterator[tuple[str, str]]:
+    if event.statement:
+        yield event.statement, "the statement that was signed"
+        yield event.signature, "the signature"
+
+
 _NAMED: dict[type[Event], Callable[[Any], Iterator[tuple[str, str]]]] = {
     events.TaskOpened: _process,
     events.ProcessAdopted: _process,
     events.CommandRefused: _reasons,
     events.EvidenceRestored: _restored,
+    events.RunObserved: _observation,
+    events.ApprovalGranted: _statement,
+    events.ApprovalRejected: _statement,
+    events.RulesWaived: _statement,
 }

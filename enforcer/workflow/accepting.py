@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enforcer.errors import InternalError
+from enforcer.workflow import approving
 from enforcer.workflow.events import Refusal
 from enforcer.workflow.process import ENFORCE, OBSERVE
 
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from enforcer.workflow.state import TaskState
 
 
-def evidence_stage(state: TaskState, phase: Phase, evidence: EvidenceFacts, process: Process) -> tuple[Refusal, ...]:
-    """Every reason why the phase cannot be left on this evidence."""
+def evidence_stage(
+    state: TaskState, phase: Phase, evidence: EvidenceFacts, process: Process, *, now: int
+) -> tuple[Refusal, ...]:
+    """Every reason why the phase cannot be left on this evidence at `now`."""
     refusals = list(evidence.problems)
+    waived = approving.waived(state, now=now)
     for verdict in evidence.verdicts:
-        if verdict.mode == ENFORCE:
+        if verdict.mode == ENFORCE and (verdict.artifact, verdict.rule) not in waived:
             refusals += verdict.refusals
     standing = process.standing_on(phase)
     for name, accepted in state.accepted_files().items():
@@ -28,6 +32,7 @@ def evidence_stage(state: TaskState, phase: Phase, evidence: EvidenceFacts, proc
         message = f"The process asks nothing of {phase.name}, so there is nothing to accept."
         fix = "Give the phase a rule, and adopt the process."
         refusals.append(Refusal("evidence_missing", message, phase.name, fix=fix))
+    refusals += approving.missing(state, phase, evidence, now=now)
     if not refusals:
         _check_answered(phase, evidence)
     return tuple(refusals)
@@ -37,7 +42,11 @@ def _check_answered(phase: Phase, evidence: EvidenceFacts) -> None:
     """No answer is a "no": what the process asks for must be there, and every rule over it must have been asked."""
     read = {one.artifact for one in evidence.files}
     judged = {(verdict.rule, verdict.artifact) for verdict in evidence.verdicts}
-    open_questions = [artifact.name for artifact in phase.artifacts if artifact.required and artifact.name not in read]
+    open_questions = [
+        artifact.name
+        for artifact in phase.artifacts
+        if artifact.required_of(evidence.risks) and artifact.name not in read
+    ]
     open_questions += [
         rule.id
         for rule in phase.rules
@@ -58,6 +67,15 @@ def upstream_changed(name: str, *, gone: bool) -> Refusal:
     return Refusal("upstream_changed", message, phase, artifact, fix)
 
 
-def observed(evidence: EvidenceFacts) -> tuple[Refusal, ...]:
-    """What would have refused, had its rule been enforced."""
-    return tuple(refusal for verdict in evidence.verdicts if verdict.mode == OBSERVE for refusal in verdict.refusals)
+def passed_over(state: TaskState, evidence: EvidenceFacts, *, now: int) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
+    """What would have refused, had its rule been enforced or not been waived; and, by name, the rules that were."""
+    waived = approving.waived(state, now=now)
+    refusals: list[Refusal] = []
+    names: list[str] = []
+    for verdict in evidence.verdicts:
+        if verdict.mode == OBSERVE:
+            refusals += verdict.refusals
+        elif verdict.refusals and (verdict.artifact, verdict.rule) in waived:
+            refusals += verdict.refusals
+            names.append(f"waived: {verdict.rule}")
+    return tuple(refusals), tuple(names)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # The stages of a command in the order in which they are asked, and the one question that a tool call is asked.
 TASK, ORDER, LEASE, ATTESTATION, EVIDENCE = "task", "order", "lease", "attestation", "evidence"
+APPROVAL = "approval"  # What somebody said of a task does not count.
 TOOL = "tool"
 
 ESCALATE_AT = 3  # The third refusal in a row of one code.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, ClassVar
 
+    from enforcer.workflow.events import Made, Refusal
+
 
 class Command(Record):
     """Base of all commands; `name` is what the journal calls it."""
@@ -125,6 +127,61 @@ class RestoreEvidence(Command):
 
     def request(self) -> dict[str, Any]:
         return {"command": self.name, "phase": self.phase}
+
+
+class Run(Command, kw_only=True):
+    """Have it recorded what Enforcer saw of a command that it ran, as `artifact` or (empty) as what the process says.
+
+    Only `argv` and `artifact` are what was asked for; the rest is what was seen, in the attempt in which it began.
+    `faults` say why the run proves nothing.
+    """
+
+    name: ClassVar[str] = "run"
+    artifact: str = ""
+    argv: tuple[str, ...] = ()
+    attempt_id: str = ""
+    observation: str = ""
+    configured: bool = False
+    made: tuple[Made, ...] = ()
+    status: int = 0
+    signal: str = ""
+    duration_us: int = 0
+    tree: str = ""
+    sandbox: str = "none"
+    labels: tuple[str, ...] = ()
+    faults: tuple[Refusal, ...] = ()
+
+    def request(self) -> dict[str, Any]:
+        return {"command": self.name, "artifact": self.artifact, "argv": list(self.argv)}
+
+
+class Vouch(Command, kw_only=True):
+    """Say something of the task as `principal`: approve, reject or waive. See `events.Vouched` for the fields.
+
+    `fault` says why the signature proves nothing; it is empty for one that does, and for a mere declaration.
+    """
+
+    name: ClassVar[str] = "approve"
+    kind: str
+    phase: str
+    attempt_id: str
+    principal: str
+    nonce: str
+    expires: int
+    statement: str = ""
+    signature: str = ""
+    fingerprint: str = ""
+    evidence: Mapping[str, str] = {}
+    tree: str = ""
+    process: str = ""
+    artifact: str = ""
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+    fault: str = ""
+
+    def request(self) -> dict[str, Any]:
+        asked = ("kind", "principal", "artifact", "process", "reason")
+        return {"command": self.name, "rules": list(self.rules), **{name: getattr(self, name) for name in asked}}
 
 
 class UseTool(Command, kw_only=True):

@@ -8,15 +8,17 @@
 The stages are request, task, order, lease, attestation, evidence. A refusal lists every reason of the first stage that
 fails, so a skip reads no evidence and is counted as a skip. A malformed request is the caller's mistake and is raised,
 not recorded. The lease stage stands in `leasing`, the attestation stage in `attesting`, the evidence
-stage in `accepting`, and what a "no" looks like in `answering`.
+stage in `accepting`, what a run that Enforcer saw counts for in `running`, who may approve what in `approving`,
+and what a "no" looks like in `answering`.
 """
 
 from __future__ import annotations
 
 from enforcer.errors import RequestError
-from enforcer.workflow import attesting, events, leasing
-from enforcer.workflow.accepting import evidence_stage, observed, upstream_changed
+from enforcer.workflow import approving, attesting, events, leasing, running
+from enforcer.workflow.accepting import evidence_stage, passed_over, upstream_changed
 from enforcer.workflow.answering import (
+    APPROVAL,
     ATTESTATION,
     COALESCE_FROM,
     COALESCE_US,
@@ -49,7 +51,9 @@ from enforcer.workflow.commands import (
     ReleaseLease,
     RenewLease,
     RestoreEvidence,
+    Run,
     UseTool,
+    Vouch,
 )
 from enforcer.workflow.events import Refusal
 from enforcer.workflow.guard import LISTED, forbidden, judge, shown
@@ -111,7 +115,8 @@ def _check_request(command: Command, process: Process) -> None:
     if named is not None and not process.has(named):
         message = f"The process {process.name} has no phase {named}."
         raise RequestError("unknown_phase", message, fix=f"One of: {', '.join(process.order)}")
-    if not (isinstance(command, ReleaseLease) and not command.force):
+    needless = isinstance(command, Vouch) or (isinstance(command, ReleaseLease) and not command.force)
+    if not needless:
         for field in ("reason", "approver"):
             if not str(getattr(command, field, "-")).strip():
                 message = f"`{command.name}` needs a {field}."
@@ -171,20 +176,23 @@ def _advance(state: TaskState, command: Advance, facts: Facts, process: Process)
     evidence = facts.evidence
     if evidence is None or (evidence.attempt_id, evidence.process) != (state.attempt_id, state.digest):
         return EVIDENCE_NEEDED
-    refusals = evidence_stage(state, phase, evidence, process)
+    refusals = evidence_stage(state, phase, evidence, process, now=facts.now)
     if refusals:
         return refuse(state, command, facts, EVIDENCE, refusals, claim)
-    return _advanced(state, facts, evidence, process.following(state.phase), claim, (*told, *observed(evidence)))
+    return _advanced(state, facts, evidence, process, claim, told)
 
 
 def _advanced(
     state: TaskState,
     facts: Facts,
     evidence: EvidenceFacts,
-    to: str | None,
+    process: Process,
     claim: Claim | None,
-    warnings: tuple[Refusal, ...],
+    told: tuple[Refusal, ...],
 ) -> Event:
+    to, phase = process.following(state.phase), process.phase(state.phase)
+    let_pass, waived = passed_over(state, evidence, now=facts.now)
+    approved = approving.used(state, phase, evidence, now=facts.now)
     return events.PhaseAdvanced(
         **work(state, facts, claim),
         start=state.phase,
@@ -201,10 +209,12 @@ def _advanced(
             )
             for one in evidence.files
         ),
-        warnings=warnings[: events.REFUSAL_LIMIT],
+        warnings=(*told, *let_pass)[: events.REFUSAL_LIMIT],
         tree=evidence.tree,
         commit=evidence.commit,
-        labels=evidence.labels,
+        labels=(*evidence.labels, *waived, *approving.labels(state, approved)),
+        approved=approved,
+        risks=evidence.risks,
     )
 
 
@@ -260,6 +270,10 @@ def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Proce
     if is_among(approver, (facts.actor, *((state.lease.holder,) if state.lease else ()))):
         message = f"{approver} cannot approve its own change of process."
         raise RequestError("approver_is_holder", message, fix="Let somebody else approve it.")
+    if process.approves and not approving.adoption_approved(state, command.digest, now=facts.now):
+        message = "The process in force asks for approvals, and nobody has approved, signed, that the task leaves it."
+        fix = f"Let it be approved: enforcer approve TASK --adopt {command.process}"
+        return refuse(state, command, facts, APPROVAL, (Refusal("approval_missing", message, state.phase, fix=fix),))
     return events.ProcessAdopted(
         **common(facts),
         process=command.process,
@@ -303,5 +317,7 @@ _DECIDERS: dict[type[Command], Callable[[TaskState, Any, Facts, Process], Decisi
     AcceptBaseline: attesting.accept_baseline,
     AdoptProcess: _adopt,
     RestoreEvidence: _restore,
+    Run: running.run,
+    Vouch: approving.vouch,
     UseTool: _use_tool,
 }

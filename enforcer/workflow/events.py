@@ -174,7 +174,11 @@ class WorkEvent(Event, kw_only=True):
 
 
 class PhaseAdvanced(WorkEvent, kw_only=True):
-    """`start` → `to`; leaving the last phase has `completed` and no `to`. `warnings` would refuse under `enforce`."""
+    """`start` → `to`; leaving the last phase has `completed` and no `to`. `warnings` would refuse under `enforce`.
+
+    `approved` are the nonces of the approvals that it rests on, and `risks` the risk classes that the change touches,
+    as far as they were asked for.
+    """
 
     type: ClassVar[str] = "phase.advanced"
     nested: ClassVar[Nested] = {**WorkEvent.nested, "evidence": Accepted, "warnings": Refusal}
@@ -187,6 +191,8 @@ class PhaseAdvanced(WorkEvent, kw_only=True):
     tree: str = ""
     commit: str = ""
     labels: tuple[str, ...] = ()
+    approved: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
 
 
 class PhaseBacktracked(WorkEvent, kw_only=True):
@@ -209,7 +215,8 @@ class CommandRefused(WorkEvent, kw_only=True):
     """A recorded "no": every reason of the first stage that failed.
 
     `reasons` names the object that holds the rest where there are more than fifty. `escalation` names the codes that
-    the holder met for the third time in a row. `attested` keeps what a refused attestation presented.
+    the holder met for the third time in a row. `attested` keeps what a refused attestation presented, and
+    `observation` names the object that tells of a run that was refused.
     """
 
     type: ClassVar[str] = "command.refused"
@@ -222,6 +229,7 @@ class CommandRefused(WorkEvent, kw_only=True):
     attested: Mapping[str, str] = {}
     escalation: tuple[str, ...] = ()
     reasons: str = ""
+    observation: str = ""
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
@@ -320,6 +328,80 @@ class EvidenceRestored(Event, kw_only=True):
     replaced: Mapping[str, str]
 
 
+class Made(Record):
+    """One artifact that a run made: what its `reader` made of the report, stored under `digest`."""
+
+    artifact: str
+    digest: str
+    size: int
+    reader: str = ""
+
+
+class RunObserved(WorkEvent, kw_only=True):
+    """Enforcer ran a command itself. `observation` names the object that tells all of it.
+
+    `configured`: argv, working folder and reader are those that the process names for what it `made`; any other run
+    proves nothing. It ended with `status`, or by `signal`, and `tree` is the working files' tree, which it left as it
+    was; empty without git.
+    """
+
+    type: ClassVar[str] = "run.observed"
+    nested: ClassVar[Nested] = {**WorkEvent.nested, "made": Made}
+    phase: str
+    attempt_id: str
+    observation: str
+    configured: bool = False
+    made: tuple[Made, ...] = ()
+    status: int = 0
+    signal: str = ""
+    duration_us: int = 0
+    tree: str = ""
+    sandbox: str = "none"
+    labels: tuple[str, ...] = ()
+
+
+class Vouched(Event, kw_only=True):
+    """Base of what a principal says of a task, signed or by mere declaration.
+
+    `statement` names the object with the very bytes that were signed, and `signature` that of the SSH signature by the
+    key with `fingerprint`; both are empty for a declaration. The other fields repeat the statement. `evidence` maps
+    `phase/artifact` to digests. It counts until `expires` (UTC microseconds), in this attempt alone.
+    """
+
+    phase: str
+    attempt_id: str
+    principal: str
+    nonce: str
+    expires: int
+    statement: str = ""
+    signature: str = ""
+    fingerprint: str = ""
+    evidence: Mapping[str, str] = {}
+    tree: str = ""
+    reason: str = ""
+
+
+class ApprovalGranted(Vouched, kw_only=True):
+    """The task may leave the phase on exactly this evidence; with `process`, it may move to that one."""
+
+    type: ClassVar[str] = "approval.granted"
+    process: str = ""
+
+
+class ApprovalRejected(Vouched, kw_only=True):
+    """The task may not leave the phase on this evidence, for a reason."""
+
+    type: ClassVar[str] = "approval.rejected"
+
+
+class RulesWaived(Vouched, kw_only=True):
+    """Break-glass: these rules over one artifact do not refuse in this attempt until `expires`."""
+
+    type: ClassVar[str] = "rules.waived"
+    artifact: str
+    rules: tuple[str, ...]
+
+
 EVENTS: dict[str, type[Event]] = {
     kind.type: kind
     for kind in (
@@ -339,6 +421,10 @@ EVENTS: dict[str, type[Event]] = {
         BaselineAccepted,
         ProcessAdopted,
         EvidenceRestored,
+        RunObserved,
+        ApprovalGranted,
+        ApprovalRejected,
+        RulesWaived,
     )
 }
 

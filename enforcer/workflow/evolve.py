@@ -14,8 +14,10 @@ from enforcer.workflow.state import (
     OPEN,
     Attestation,
     Lease,
+    Run,
     Streak,
     TaskState,
+    Word,
     principal,
 )
 
@@ -122,7 +124,7 @@ def _advanced(state: TaskState, event: events.PhaseAdvanced, place: Place) -> di
     if event.tree:
         changes |= {"tree": event.tree, "commit": event.commit}
     if event.completed:
-        return {**changes, "status": COMPLETED, "lease": None}
+        return {**changes, "status": COMPLETED, "lease": None, "words": {}}
     return {**changes, **_entered(state, event.to, event.attempt_id, event.lease)}
 
 
@@ -135,6 +137,7 @@ def _entered(state: TaskState, phase: str, attempt_id: str, claim: events.Claim 
         "attempt_id": attempt_id,
         "attempts": {**state.attempts, phase: state.attempts.get(phase, 0) + 1},
         "held": _held(held, phase, holder) if holder else held,
+        "words": {},  # What was said was said of the attempt that is over.
     }
 
 
@@ -202,6 +205,36 @@ def _adopted(state: TaskState, event: events.ProcessAdopted, place: Place) -> di
     return {"process": event.process, "digest": event.digest, "authoring": event.authoring}
 
 
+def _ran(state: TaskState, event: events.RunObserved, place: Place) -> dict[str, Any]:
+    made = {
+        f"{event.phase}/{one.artifact}": Run(
+            place.seq, event.attempt_id, one.digest, event.tree, event.observation, event.configured
+        )
+        for one in event.made
+    }
+    return {"runs": {**state.runs, **made}} if made else {}
+
+
+def _vouched(kind: str) -> Callable[[TaskState, Any, Place], dict[str, Any]]:
+    def apply(state: TaskState, event: Any, place: Place) -> dict[str, Any]:
+        word = Word(
+            kind,
+            place.seq,
+            event.principal,
+            event.expires,
+            bool(event.signature),
+            event.evidence,
+            event.tree,
+            getattr(event, "process", ""),
+            getattr(event, "artifact", ""),
+            getattr(event, "rules", ()),
+            event.reason,
+        )
+        return {"words": {**state.words, event.nonce: word}}
+
+    return apply
+
+
 def _streaks(state: TaskState, event: events.Event, place: Place) -> dict[str, Streak]:
     """Any other answer than a refusal ends the streak of whom it was given to."""
     if not event.refused:
@@ -266,4 +299,8 @@ _APPLY: dict[type[events.Event], Callable[[TaskState, Any, Place], dict[str, Any
     events.ToolRefused: _tool_refused,
     events.BaselineAccepted: _baseline,
     events.ProcessAdopted: _adopted,
+    events.RunObserved: _ran,
+    events.ApprovalGranted: _vouched("approve"),
+    events.ApprovalRejected: _vouched("reject"),
+    events.RulesWaived: _vouched("waive"),
 }

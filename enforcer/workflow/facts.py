@@ -53,7 +53,8 @@ class EvidenceFacts(Record, kw_only=True):
     `attempt_id` is the attempt it was judged for, `process` the digest of the process it was judged by. `problems` are
     files that are missing or cannot be read safely. `standing` maps the `phase/artifact` names of accepted files that
     the phase stands on to their digests as they are now, "" where a file is gone. `labels` name what the answer rests
-    on only by declaration.
+    on only by declaration. `risks` are the risk classes that the change touches, and `working` is the tree of the
+    working files; both only where the phase asks for them.
     """
 
     attempt_id: str
@@ -65,6 +66,8 @@ class EvidenceFacts(Record, kw_only=True):
     tree: str = ""
     commit: str = ""
     labels: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
+    working: str = ""
 
 
 class Facts(Record, kw_only=True):

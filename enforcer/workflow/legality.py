@@ -6,8 +6,9 @@ force. Whatever depended on the world outside (an expiry, a file, a repository) 
 
 from __future__ import annotations
 
-from enforcer.workflow import events
+from enforcer.workflow import approving, events
 from enforcer.workflow.answering import (
+    APPROVAL,
     ATTESTATION,
     COALESCE_US,
     EVIDENCE,
@@ -21,6 +22,7 @@ from enforcer.workflow.attesting import PARTS, STABLE_PARTS, attestation_stage, 
 from enforcer.workflow.evolve import baseline_name
 from enforcer.workflow.facts import Facts
 from enforcer.workflow.process import ENFORCE, OBSERVED, OFF, REVIEWER
+from enforcer.workflow.running import origin
 from enforcer.workflow.state import OPEN, is_among, principal
 from enforcer.workflow.structure import OF_THE_LEDGER, claim_of
 
@@ -49,7 +51,9 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "lease release": (LEASE,),
     "attest": (TASK, LEASE, ATTESTATION),
     "baseline accept": (TASK,),
-    "process adopt": (TASK,),
+    "process adopt": (TASK, APPROVAL),
+    "run": (TASK, LEASE, EVIDENCE),
+    "approve": (TASK, APPROVAL),
 }
 
 
@@ -76,10 +80,13 @@ def legality(
         yield from _refusal(state, event, ts)
     elif kind in _MOVES and not getattr(event, "completed", False):
         yield from _attempt(event.attempt_id, attempts)
-    if process is None or kind not in _BY_PROCESS:
+    if process is None or not (kind in _BY_PROCESS or kind in _BY_TIME):
         return
     if process.has(state.phase):
-        yield from _BY_PROCESS[kind](state, event, process)
+        if kind in _BY_PROCESS:
+            yield from _BY_PROCESS[kind](state, event, process)
+        if kind in _BY_TIME:
+            yield from _BY_TIME[kind](state, event, process, ts)
     else:
         yield f"the task stands in {state.phase}, which its process does not have"
 
@@ -184,7 +191,7 @@ def _command_refused(state: TaskState, event: events.CommandRefused) -> Iterator
         yield f"{event.command} is never refused at the stage {event.stage}"
     if event.stage == TASK and state.status == OPEN and event.command != "open":
         yield "it is refused because the task is closed, and the task was open"
-    if event.stage in (ORDER, LEASE, ATTESTATION, EVIDENCE) and state.status != OPEN:
+    if event.stage in (ORDER, LEASE, ATTESTATION, EVIDENCE, APPROVAL) and state.status != OPEN:
         yield f"the task was {state.status}, and it is refused for another reason"
     held = any(one.code == "lease_held" for one in event.refusals)
     if held and (state.lease is None or state.lease.holder == event.actor):
@@ -295,11 +302,13 @@ def _accepted(
     if len(given) != len(event.evidence):
         yield "it accepts an artifact twice"
     for artifact in phase.artifacts:
-        if artifact.required and artifact.name not in given:
+        if artifact.required_of(event.risks) and artifact.name not in given:
             yield f"{artifact.name} was not among the evidence"
     for one in event.evidence:
         if phase.artifact(one.artifact) is None:
             yield f"{one.artifact} is not evidence of {phase.name}"
+        if one.origin == OBSERVED and origin(state, one.artifact, one.digest) != OBSERVED:
+            yield f"{one.artifact} is said to be observed, and no run that counts made it"
         if one.reaffirmed != (state.previous.get(f"{phase.name}/{one.artifact}") == one.digest):
             yield f"{one.artifact} is {'' if one.reaffirmed else 'not '}said to be what was accepted before"
 
@@ -308,13 +317,65 @@ def _judged(
     state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process, given: Mapping[str, events.Accepted]
 ) -> Iterator[str]:
     """The rules whose answer the event itself tells."""
+    # An entry says which rules it passed over; whether they were waived then is asked with the time.
+    waived = {(word.artifact, rule) for word in state.words.values() for rule in word.rules}
     for rule in phase.rules:
         if rule.mode != ENFORCE or rule.artifact not in given:
             continue
-        if rule.kind == "observed" and given[rule.artifact].origin != OBSERVED:
+        if (rule.artifact, rule.id) in waived:
+            continue
+        if rule.kind == OBSERVED and given[rule.artifact].origin != OBSERVED:
             yield f"{rule.artifact} was claimed where an observation is required"
+        if rule.kind == OBSERVED and event.tree and event.tree != _tree_seen(state, phase, rule.artifact):
+            yield f"{rule.artifact} was observed on other files than those that it was accepted with"
         if rule.kind == REVIEWER and not process.self_review and is_among(event.actor, state.implementers):
             yield f"{event.actor} reviews its own work"
+
+
+def _tree_seen(state: TaskState, phase: Phase, artifact: str) -> str:
+    seen = state.runs.get(f"{phase.name}/{artifact}")
+    return seen.tree if seen is not None else ""
+
+
+def _ran(state: TaskState, event: events.RunObserved, process: Process) -> Iterator[str]:
+    """A configured run makes what the process names, in its phase."""
+    phase = process.phase(state.phase)
+    for one in event.made:
+        named = process.observe.get(one.artifact)
+        if phase.artifact(one.artifact) is None:
+            yield f"it makes {one.artifact}, which is not evidence of {phase.name}"
+        elif event.configured and (named is None or named.reader != one.reader):
+            yield f"it says that {one.artifact} was configured, and the process names no such run"
+    if event.configured and not event.made:
+        yield "it says that a run was configured that made nothing"
+
+
+def _said(state: TaskState, event: events.Vouched, process: Process, ts: int) -> Iterator[str]:
+    """It would not have been refused."""
+    for refusal in approving.faults(state, event, process, now=ts):
+        yield f"it counts in spite of {refusal.code}: {refusal.message}"
+    if bool(event.signature) != bool(event.statement):
+        yield "it has a signature without a statement, or a statement without a signature"
+
+
+def _approved(state: TaskState, event: events.PhaseAdvanced, process: Process, ts: int) -> Iterator[str]:
+    """The approvals that it rests on were there, of this evidence, and are what the phase demands."""
+    phase = process.phase(state.phase)
+    given = approving.given_evidence(phase.name, {one.artifact: one.digest for one in event.evidence})
+    trees = {state.words[nonce].tree for nonce in event.approved if nonce in state.words} or {event.tree}
+    if len(trees) > 1:
+        yield "it rests on approvals of different trees"
+    words = approving.counting(state, given, next(iter(trees)), now=ts)
+    if not set(event.approved) <= words.keys():
+        yield "it rests on an approval that did not count"
+    approved = tuple(words[nonce] for nonce in event.approved if nonce in words)
+    for refusal in approving.shortfalls(phase, approved, event.risks, approving.authors_of(state, phase)):
+        yield f"it leaves {state.phase} in spite of {refusal.code}: {refusal.message}"
+
+
+def _adopted_rightly(state: TaskState, event: events.ProcessAdopted, process: Process, ts: int) -> Iterator[str]:
+    if process.approves and not approving.adoption_approved(state, event.digest, now=ts):
+        yield "it leaves a process that asks for approvals, and nobody had approved it"
 
 
 def _vouched(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process) -> Iterator[str]:
@@ -369,4 +430,14 @@ _BY_PROCESS: dict[type[Event], Callable[[TaskState, Any, Process], Iterator[str]
     events.PhaseBacktracked: _backtrack,
     events.PromptAttested: _drifted,
     events.CommandRefused: _refused_rightly,
+    events.RunObserved: _ran,
+}
+
+# What also depends on when it was written.
+_BY_TIME: dict[type[Event], Callable[[TaskState, Any, Process, int], Iterator[str]]] = {
+    events.PhaseAdvanced: _approved,
+    events.ApprovalGranted: _said,
+    events.ApprovalRejected: _said,
+    events.RulesWaived: _said,
+    events.ProcessAdopted: _adopted_rightly,
 }

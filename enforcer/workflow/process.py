@@ -11,7 +11,7 @@ from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from typing import Any, ClassVar
 
 ENFORCE, OBSERVE, OFF = "enforce", "observe", "off"
@@ -23,6 +23,10 @@ READ, WRITE, RUN, COMMIT, PUSH, NETWORK, DEPLOY = "read", "write", "run", "commi
 CAPABILITIES = (READ, WRITE, RUN, COMMIT, PUSH, NETWORK, DEPLOY)
 
 REVIEWER = "reviewer"  # The kind of rule that keeps authors from reviewing.
+
+LOG = "log"  # The reader of the output itself.
+IN_PROJECT = "project:"  # Before the path of a report that lies below the project.
+UNCONFINED = "none"  # The sandbox profile of a run that is not held in anything.
 
 MARKDOWN, JSON, TEXT, DIFF = "markdown", "json", "text", "diff"
 FORMATS = (MARKDOWN, JSON, TEXT, DIFF)
@@ -43,7 +47,8 @@ class Artifact(Record):
     """One file of evidence.
 
     `schema` is the digest of its JSON Schema object, or empty. `stands_on` lists `phase/artifact` names of earlier
-    phases; None stands for all of them. `scaffold` is the text that `enforcer scaffold` writes.
+    phases; None stands for all of them. `scaffold` is the text that `enforcer scaffold` writes. With `risks` it is
+    required only of a change that touches one of these risk classes.
     """
 
     name: str
@@ -53,13 +58,35 @@ class Artifact(Record):
     schema: str = ""
     stands_on: tuple[str, ...] | None = None
     scaffold: str = ""
+    risks: tuple[str, ...] = ()
+
+    def required_of(self, touched: Collection[str]) -> bool:
+        """Whether it is required of a change that touches these risk classes."""
+        return self.required and (not self.risks or not set(touched).isdisjoint(self.risks))
+
+
+class Approval(Record):
+    """A demand for approvals: `count` different principals of `by` (anybody, where empty) have to approve.
+
+    With `risks` it is made only of a change that touches one of these risk classes. `signed`: a confirmation without
+    a signature does not count.
+    """
+
+    count: int = 1
+    by: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
+    signed: bool = True
+
+    def asked_of(self, touched: Collection[str]) -> bool:
+        """Whether it is made of a change that touches these risk classes."""
+        return not self.risks or not set(touched).isdisjoint(self.risks)
 
 
 class Phase(Record):
     """One step.
 
     `drift` is the mode of prompt drift in it; `tools` are capabilities beyond reading; `authors`: who holds the task in
-    it is an author of what is reviewed.
+    it is an author of what is reviewed. `approvals` are the demands that leaving it has to meet.
     """
 
     name: str
@@ -68,8 +95,9 @@ class Phase(Record):
     tools: tuple[str, ...] = ()
     drift: str = OBSERVE
     authors: bool = False
+    approvals: tuple[Approval, ...] = ()
 
-    nested: ClassVar[Mapping[str, type[Record]]] = {"artifacts": Artifact, "rules": Rule}
+    nested: ClassVar[Mapping[str, type[Record]]] = {"artifacts": Artifact, "rules": Rule, "approvals": Approval}
 
     @property
     def folder(self) -> str:
@@ -81,20 +109,48 @@ class Phase(Record):
         """Whether who leaves it must be no author."""
         return any(rule.kind == REVIEWER for rule in self.rules)
 
+    @property
+    def weighs_risks(self) -> bool:
+        """Whether what is asked for depends on the risk classes that the change touches."""
+        return any(each.risks for each in self.artifacts) or any(each.risks for each in self.approvals)
+
     def artifact(self, name: str) -> Artifact | None:
         return next((artifact for artifact in self.artifacts if artifact.name == name), None)
 
 
 class Observation(Record):
-    """The command that makes an observed artifact: argv, working folder below the project, and reader."""
+    """The command that makes an observed artifact.
+
+    `folder` is its working folder below the project. `{out}` in a word of `argv` stands for the folder that the run
+    may write to. `reader` turns `report` (a file in that folder; with `project:` before it, below the project; empty:
+    the output) into the artifact. `timeout` is in seconds, `output` in bytes. `environment` names the variables that
+    are passed on besides the usual ones, `path` the folders below the project that come first on the search path.
+    `sandbox` is the profile it has to run in, and `keep` the ignored folders that may be read there.
+    """
 
     argv: tuple[str, ...]
     folder: str = "."
     reader: str = ""
+    report: str = ""
+    timeout: int = 1800
+    output: int = 64 << 20
+    environment: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    sandbox: str = UNCONFINED
+    keep: tuple[str, ...] = ()
+
+    def runs_with(self, other: Observation) -> bool:
+        """Whether one run serves both: they differ at most in what is read of it."""
+        return self.replace(reader="", report="") == other.replace(reader="", report="")
 
 
 class Process(Record):
-    """The whole. `pins` fix digests of prompt parts; `personas` narrow the tools; `self_review` waives independence."""
+    """The whole.
+
+    `pins` fix digests of prompt parts; `personas` narrow the tools; `self_review` waives independence. `risks` maps
+    risk classes to patterns of paths, `signers` is an allowed-signers file (ssh-keygen(1)) with the keys that approve,
+    and `break_glass` names who may waive rules.
+    """
 
     name: str
     phases: tuple[Phase, ...]
@@ -102,6 +158,9 @@ class Process(Record):
     personas: Mapping[str, tuple[str, ...]] = {}
     pins: Mapping[str, str] = {}
     self_review: bool = False
+    risks: Mapping[str, tuple[str, ...]] = {}
+    signers: str = ""
+    break_glass: tuple[str, ...] = ()
 
     nested: ClassVar[Mapping[str, type[Record]]] = {"phases": Phase}
     nested_maps: ClassVar[Mapping[str, type[Record]]] = {"observe": Observation}
@@ -131,6 +190,22 @@ class Process(Record):
         if named or self.has(AUTHORING[0]):
             return named or AUTHORING
         return tuple(phase.name for phase in self.phases if WRITE in phase.tools and not phase.reviews)
+
+    @property
+    def unobservable(self) -> tuple[str, ...]:
+        """The artifacts that have to be observed, and for which no command is named."""
+        wanted = (
+            rule.artifact
+            for phase in self.phases
+            for rule in phase.rules
+            if rule.kind == OBSERVED and rule.mode == ENFORCE and rule.artifact not in self.observe
+        )
+        return tuple(dict.fromkeys(wanted))
+
+    @property
+    def approves(self) -> bool:
+        """Whether it asks for approvals anywhere."""
+        return any(phase.approvals for phase in self.phases)
 
     def following(self, name: str) -> str | None:
         """The phase after `name`; None after the last."""

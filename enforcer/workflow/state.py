@@ -61,6 +61,36 @@ class Attestation(Record):
     parts: Mapping[str, str]
 
 
+class Run(Record):
+    """What Enforcer saw last of an artifact: the digest it made in entry `seq`, of which attempt and tree.
+
+    `observation` names the object that tells of the run; a run that is not `configured` proves nothing.
+    """
+
+    seq: int
+    attempt_id: str
+    digest: str
+    tree: str
+    observation: str
+    configured: bool = False
+
+
+class Word(Record):
+    """An approval, rejection or waiver of the current attempt. `kind` is `approve`, `reject` or `waive`."""
+
+    kind: str
+    seq: int
+    principal: str
+    expires: int
+    signed: bool
+    evidence: Mapping[str, str] = {}
+    tree: str = ""
+    process: str = ""
+    artifact: str = ""
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+
+
 class TaskState(Record, kw_only=True):
     """One task.
 
@@ -70,6 +100,7 @@ class TaskState(Record, kw_only=True):
     attempt. `authoring` names the phases whose holders count as authors, and `held` the principals that held the lease
     in each phase. `keys` names the entry (`seq`) of each idempotency key that a caller chose. `coalesced` (how many
     refusals), `refused_to` (byte offset) and `guarded` (session → byte offset) tell what earlier entries have sealed.
+    `runs` maps `phase/artifact` to what Enforcer saw of it last, and `words` nonces to what was said of this attempt.
     `seq`, `task_seq`, `head` and `ts` are of the last entry.
     """
 
@@ -108,12 +139,16 @@ class TaskState(Record, kw_only=True):
     task_seq: int = 0
     head: str = ""
     ts: int = 0
+    runs: Mapping[str, Run] = {}
+    words: Mapping[str, Word] = {}
 
     nested: ClassVar[Mapping[str, type[Record]]] = {"lease": Lease, "last_refusal": Refusal}
     nested_maps: ClassVar[Mapping[str, type[Record]]] = {
         "accepted": Accepted,
         "streaks": Streak,
         "attestations": Attestation,
+        "runs": Run,
+        "words": Word,
     }
 
     @property

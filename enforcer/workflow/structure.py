@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # A command is refused under a token only after the stage that asks for the lease.
 LEASED_STAGES = ("attestation", "evidence")
-UNLEASED_STAGES = ("task", "order", "lease")
+UNLEASED_STAGES = ("task", "order", "lease", "approval")
 
 # What the ledger says of itself, outside every task.
 OF_THE_LEDGER = (events.LedgerCreated, events.LedgerRecovered, events.KeyRotated)
@@ -101,6 +101,11 @@ def _released(state: TaskState, event: events.LeaseReleased) -> Iterator[str]:
         yield f"{event.actor} releases the lease of {event.holder} without force"
 
 
+def _of_attempt(state: TaskState, event: Any) -> Iterator[str]:
+    if (event.phase, event.attempt_id) != (state.phase, state.attempt_id):
+        yield "it speaks of another attempt than the one that was under way"
+
+
 def _acting(state: TaskState, event: Any) -> Iterator[str]:
     """An event that needs the lease is written under the newest token: the one it claims, or the actor's own."""
     if type(event) is events.CommandRefused and event.stage in UNLEASED_STAGES:
@@ -120,4 +125,8 @@ _BY_KIND: dict[type[Event], Callable[[TaskState, Any], Iterator[str]]] = {
     events.ToolRefused: _refused,
     events.PromptAttested: _attested,
     events.LeaseReleased: _released,
+    events.RunObserved: _of_attempt,
+    events.ApprovalGranted: _of_attempt,
+    events.ApprovalRejected: _of_attempt,
+    events.RulesWaived: _of_attempt,
 }

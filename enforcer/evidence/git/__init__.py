@@ -16,6 +16,8 @@ Paths in answers are relative to the top of the repository; `exclude` is relativ
 
 from __future__ import annotations
 
-from enforcer.evidence.git.repository import Applied, Change, Observation, Repository
+from enforcer.evidence.git.comparison import Change
+from enforcer.evidence.git.ignored import Ignored
+from enforcer.evidence.git.repository import Applied, Observation, Repository
 
-__all__ = ["Applied", "Change", "Observation", "Repository"]
+__all__ = ["Applied", "Change", "Ignored", "Observation", "Repository"]

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import IO
 
+TIMEOUT = 120.0
+"""Seconds that one git command may take, unless its caller says otherwise."""
+
 _FOLDS_CASE = sys.platform == "darwin"
 _OPTIONS = (
     *("git", "--no-pager", "--no-replace-objects"),
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.untrackedCache=false"),
+    *("-c", "core.commitGraph=false"),
     *("-c", "core.attributesFile=/dev/null"),
     *("-c", "core.excludesFile=/dev/null"),
     *("-c", "core.autocrlf=false"),
@@ -37,6 +41,8 @@ _ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
+    # Beside its replaced objects, which an option turns off, a repository can have a file of made-up parents.
+    "GIT_GRAFT_FILE": "/dev/null",
     # A partial clone would fetch what it lacks, through a program that its configuration names.
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_NO_LAZY_FETCH": "1",
@@ -153,3 +159,9 @@ class Git:
             message = f"git gave no answer within {self._timeout:g} seconds."
             raise UnavailableError("git_failed", message, where=self.top, fix="Try again.") from None
         return Done(process.returncode, output, errors)
+
+
+def is_top(folder: str) -> bool:
+    """Whether `folder` has a `.git`: a folder with a HEAD, or the file of a linked work tree or submodule."""
+    git = os.path.join(folder, ".git")
+    return os.path.isfile(git) or os.path.lexists(os.path.join(git, "HEAD"))

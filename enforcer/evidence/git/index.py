@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+GITLINK = 0o160000
+"""The mode of a submodule, which an index names by its commit."""
+
 _EXTENDED = 0x4000
 _SKIP_WORKTREE = 0x4000
 _LONGEST = 0x0FFF

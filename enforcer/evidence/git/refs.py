@@ -17,7 +17,7 @@ import time
 from contextlib import contextmanager
 
 from enforcer.errors import DamagedError, RequestError, UnavailableError
-from enforcer.evidence.git.commands import Git
+from enforcer.evidence.git.commands import Git, is_top
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -79,7 +79,7 @@ class Refs:
     def find(cls, folder: str) -> Refs | None:
         """Those of the repository around a folder; None where there is none."""
         top = os.path.realpath(folder)
-        while not _is_top(top):
+        while not is_top(top):
             if top == os.path.dirname(top):
                 return None
             top = os.path.dirname(top)
@@ -283,9 +283,3 @@ def _batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
             batch, held = [], 0
     if batch:
         yield batch
-
-
-def _is_top(folder: str) -> bool:
-    """Whether `folder` has a `.git`: a folder with a HEAD, or the file of a linked work tree or submodule."""
-    git = os.path.join(folder, ".git")
-    return os.path.isfile(git) or os.path.lexists(os.path.join(git, "HEAD"))

@@ -1,54 +1,41 @@
 """The questions about a work tree: which files, which tree, what changed since a commit, what a patch would make of it.
 
-Every file is read again for every answer, through a scratch index that remembers nothing of the files, so neither flags
-in the repository's index nor forged times hide a change.
+Each is a method that reads from top to bottom: what git is asked, and what its answer means. How git is kept from being
+bent is the matter of `worktree` and `commands`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import os
-import shutil
-import tempfile
 import time
-import weakref
 
-from enforcer.errors import RequestError, UnavailableError
-from enforcer.evidence.git.commands import FILE_SYSTEM_SETTINGS, Done, Git
-from enforcer.evidence.git.index import Tracked, format_index, parse_index_listing, parse_tree_listing
+from enforcer.errors import InternalError, RequestError, UnavailableError
+from enforcer.evidence.git.commands import TIMEOUT, is_top
+from enforcer.evidence.git.comparison import PATCH, RAW, parse_comparison, shown
+from enforcer.evidence.git.ignored import list_ignored
+from enforcer.evidence.git.index import GITLINK, parse_index_listing, parse_tree_listing
+from enforcer.evidence.git.worktree import WorkTree, literal
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-    from typing import Self
+    from collections.abc import Callable, Collection, Mapping
 
-TIMEOUT = 120.0
-"""Seconds that one git command may take."""
+    from enforcer.evidence.git.commands import Done
+    from enforcer.evidence.git.comparison import Change, Comparison
+    from enforcer.evidence.git.ignored import Ignored
+
+MOST_NESTED = 50
+"""Repositories inside this one that are asked what their commit does not hold."""
 
 _HEAD = ("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-_UPDATE = ("update-index", "--add", "--remove", "-z", "--stdin")
-_DIFF_OPTIONS = (
-    *("--raw", "--patch", "-z", "--binary", "--full-index", "--no-abbrev", "--unified=3", "--inter-hunk-context=0"),
-    *("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--diff-algorithm=myers"),
-    *("--indent-heuristic", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=none"),
-)
-_ACTIONS = {"A": "add", "D": "delete", "M": "modify", "T": "modify"}
-
-
-class Change(Record):
-    """One file that differs; `action` is `add`, `modify` or `delete`. A path that is not UTF-8 has `\\xNN` escapes."""
-
-    path: str
-    action: str
 
 
 class Observation(Record):
     """The work tree at one moment against a base; `micros` is git's own share of the time it took, in microseconds.
 
-    `unborn` are repositories inside this one that hold no commit: no tree can name them, so what is in them is in none
-    of the answers.
+    `contents` tells what each file that differs is now, as in `Comparison`. `unborn` are repositories inside this one
+    that hold no commit: no tree can name them, so what is in them is in none of the answers.
     """
 
     head: str | None
@@ -57,6 +44,7 @@ class Observation(Record):
     diff: bytes
     micros: int
     unborn: tuple[str, ...] = ()
+    contents: Mapping[str, str] = {}
 
 
 class Applied(Record):
@@ -66,32 +54,8 @@ class Applied(Record):
     message: str = ""
 
 
-class Repository:
+class Repository(WorkTree):
     """A git repository with a work tree. Use it as a context, or `close` it, to remove its scratch folder early."""
-
-    def __init__(
-        self, top: str, folder: str, *, timeout: float = TIMEOUT, nanoseconds: Callable[[], int] = time.monotonic_ns
-    ) -> None:
-        """`top` is where `.git` is, `folder` the project in it, `nanoseconds` a clock that only grows."""
-        self.top = top
-        self.prefix = "" if folder == top else os.path.relpath(folder, top) + "/"
-        self._git = Git(top, timeout, nanoseconds)
-        self._real = self._git.environment(os.path.join(top, ".git"))
-        places, settings = self._git.run_all(
-            (
-                ("rev-parse", "--git-path", "objects", "--show-object-format"),
-                ("config", "--type=bool", "--get-regexp", rf"^core\.({'|'.join(FILE_SYSTEM_SETTINGS)})$"),
-            ),
-            self._real,
-        )
-        objects, self.algorithm = places.text().rsplit("\n", 1)
-        self.empty_tree = hashlib.new(self.algorithm, b"tree 0\0").hexdigest()
-        self._scratch = tempfile.mkdtemp(prefix="enforcer-git-")
-        self.close = weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
-        objects = os.path.join(top, objects)
-        self._fill_scratch(objects, _believed(settings.output.decode("ascii", "replace"), objects))
-        self._clean = self._git.environment(self._scratch)
-        self._numbers = itertools.count()
 
     @classmethod
     def find(
@@ -102,17 +66,11 @@ class Repository:
         Raises `UnavailableError` (`git_missing`, `git_failed`) where there is one that git cannot read.
         """
         folder = top = os.path.realpath(folder)
-        while not _is_top(top):
+        while not is_top(top):
             if top == os.path.dirname(top):
                 return None
             top = os.path.dirname(top)
         return cls(top, folder, timeout=timeout, nanoseconds=nanoseconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def head(self) -> str | None:
         """The commit that is checked out, None before the first one."""
@@ -132,7 +90,7 @@ class Repository:
         listings = self._git.run_all(self._listings(exclude), self._real)
         index, unborn = self._index_of_files(exclude, *listings)
         if unborn:
-            fix = f"Remove {_shown(unborn[0])!a}, ignore it, or commit in it."
+            fix = f"Remove {shown(unborn[0])!a}, ignore it, or commit in it."
             raise UnavailableError("git_failed", "A git repository inside this one holds no commit.", fix=fix)
         return self._write_tree(index)
 
@@ -151,11 +109,19 @@ class Repository:
 
     def diff(self, base: str | None, tree: str, exclude: Collection[str] = ()) -> bytes:
         """The patch from `base` (a commit or tree; None is the empty tree) to `tree`, in one fixed form."""
-        return self._compare(base, tree, exclude)[1]
+        return self._compare(base, tree, exclude, PATCH).patch
 
     def changes(self, base: str | None, tree: str, exclude: Collection[str] = ()) -> tuple[Change, ...]:
         """The files that differ between `base` and `tree`, in git's order."""
-        return self._compare(base, tree, exclude)[0]
+        return self._compare(base, tree, exclude, RAW).changes
+
+    def contents(self, base: str | None, tree: str, exclude: Collection[str] = ()) -> Mapping[str, str]:
+        """What each file that differs from `base` is in `tree` (each a commit or tree): path → "mode oid", "" if gone.
+
+        `differing` names the files in which two such maps of one base differ. For the work tree as it is, `observe`
+        answers the same. Raises `UnavailableError` where the clone is shallow and lacks one of the two.
+        """
+        return self._compare(base, tree, exclude, RAW).contents
 
     def apply(self, base: str | None, patch: bytes, exclude: Collection[str] = ()) -> Applied:
         """What a patch makes of `base`, whatever options of `git diff` made it; its parts in `exclude` do not count.
@@ -166,7 +132,7 @@ class Repository:
         entries = parse_tree_listing(listing.require().output)
         index = self._new_index(entries[path] for path in self._without(entries, exclude))
         if patch.strip():
-            skipped = [f"--exclude={_literal(path)}{end}" for path in self._from_top(exclude) for end in ("", "/*")]
+            skipped = [f"--exclude={literal(path)}{end}" for path in self._from_top(exclude) for end in ("", "/*")]
             command = ("apply", "--cached", "--unidiff-zero", "--whitespace=nowarn", _depth(patch), *skipped, "-")
             done = self._git.run(command, index, patch)
             if done.status != 0:
@@ -179,174 +145,103 @@ class Repository:
         base = self._known(base)
         head, *listings = self._git.run_all((_HEAD, *self._listings(exclude)), self._real)
         index, unborn = self._index_of_files(exclude, *listings)
-        compare = ("diff-index", "--cached", *_DIFF_OPTIONS, base, "--", *self._pathspec(exclude))
+        compare = ("diff-index", "--cached", *PATCH, base, "--", *self._pathspec(exclude))
         tree, compared = self._git.run_all((("write-tree",), compare), index)
-        changes, diff = _parse_comparison(compared.require().output)
+        found = parse_comparison(compared.require().output)
         micros = (self._git.spent - before) // 1000
-        return Observation(_commit(head), tree.text(), changes, diff, micros, tuple(map(_shown, unborn)))
+        return Observation(
+            head=_commit(head),
+            tree=tree.text(),
+            changes=found.changes,
+            diff=found.patch,
+            micros=micros,
+            unborn=tuple(map(shown, unborn)),
+            contents=found.contents,
+        )
 
-    def _fill_scratch(self, objects: str, settings: str) -> None:
-        if "\n" in objects or objects.startswith(('"', "#")):
-            raise UnavailableError("git_failed", f"The folder name {objects!a} cannot be an alternate object store.")
-        os.makedirs(os.path.join(self._scratch, "objects", "info"))
-        os.mkdir(os.path.join(self._scratch, "refs"))
-        lines = ["[core]", "repositoryFormatVersion = 1", "bare = false", "looseCompression = 0"]
-        for line in settings.splitlines():
-            name, _, value = line.partition(" ")
-            lines.append(f"{name.removeprefix('core.')} = {'true' if value == 'true' else 'false'}")
-        lines += ["[extensions]", f"objectFormat = {self.algorithm}"]
-        files = {"HEAD": "ref: refs/heads/none", "config": "\n".join(lines), "objects/info/alternates": objects}
-        for name, text in files.items():
-            with open(os.path.join(self._scratch, name), "wb") as file:
-                file.write(os.fsencode(text) + b"\n")
+    def ignored(self, exclude: Collection[str] = (), limit: int = 200) -> Ignored:
+        """What no tree names and a run could load all the same; `limit` paths of it, which are relative to the top.
 
-    def _new_index(self, entries: Iterable[Tracked]) -> Mapping[str, str]:
-        """The environment of commands on a new scratch index that holds `entries`."""
-        path = os.path.join(self._scratch, f"index-{next(self._numbers)}")
-        with open(path, "wb") as file:
-            file.write(format_index(entries, self.algorithm))
-        return self._git.environment(self._scratch, path)
-
-    def _write_tree(self, index: Mapping[str, str]) -> str:
-        return self._git.run(("write-tree",), index).text()
-
-    def _listings(self, exclude: Collection[str]) -> tuple[tuple[str, ...], ...]:
-        """The two commands that name the files: tracked ones, and the others that no `.gitignore` ignores.
-
-        The patterns only spare git a walk through what is left out afterwards anyway.
+        These are ignored files, and of repositories inside this one whatever their commit does not hold.
         """
-        patterns = [f"--exclude=/{_literal(path)}" for path in self._from_top(exclude)]
-        others = ("ls-files", "--others", "-z", "--exclude-per-directory=.gitignore", *patterns)
-        return ("ls-files", "--stage", "-t", "-z"), others
+        left_out = [os.fsencode(path) for path in self._from_top(exclude)]
+        return list_ignored(self.top, self._unnamed(exclude, MOST_NESTED), left_out, limit)
 
-    def _index_of_files(
-        self, exclude: Collection[str], tracked: Done, others: Done
-    ) -> tuple[Mapping[str, str], list[bytes]]:
-        """A scratch index of the files as they are now, each one read again, and what no index can hold."""
-        entries = parse_index_listing(tracked.require().output)
-        seed = []
-        paths = []
+    def copy_to(self, folder: str, exclude: Collection[str] = ()) -> str:
+        """Write the files of `tree` into an empty folder, as a clone would have them; the tree they are of.
+
+        The bytes come from the tree and not from the work tree, so whoever has the tree can make the same copy:
+        line ends are those that `.gitattributes` asks for, no filter runs, modes and links are kept, files that a
+        sparse checkout leaves out are there, ignored ones are not. A submodule has the files of the commit that the
+        tree names, where it is checked out here, and is an empty folder elsewhere. There is no `.git`.
+        """
+        with os.scandir(folder) as inside:
+            if any(inside):
+                raise InternalError("copy_in_the_way", f"{folder!a} is not empty, and files were to be copied there.")
+        tree = self.tree(exclude)
+        self._check_out(tree, os.path.realpath(folder))
+        return tree
+
+    def _check_out(self, tree: str, folder: str) -> None:
+        listing = self._git.run(("ls-tree", "-r", "-z", "--full-tree", tree), self._clean)
+        entries = parse_tree_listing(listing.require().output)
+        index = self._new_index(entries.values())
+        fix = "Look for room on the disk of the copy; `git fsck` tells whether objects are missing."
+        self._git.run(("checkout-index", "--all"), {**index, "GIT_WORK_TREE": folder}).require(fix)
+        for path, entry in entries.items():
+            inside = os.fsdecode(self._absolute(path))
+            if entry.mode == GITLINK and is_top(inside):
+                with Repository(inside, inside) as inner:
+                    inner._check_out(entry.oid, os.path.join(folder, os.fsdecode(path)))
+
+    def _unnamed(self, exclude: Collection[str], most: int) -> list[bytes]:
+        """Paths that no tree of this repository answers for; those of folders end in a slash.
+
+        Only so many repositories inside this one are asked, and fewer inside those, so that nobody can make it long;
+        of the others everything is in the answer.
+        """
+        ignored = ("ls-files", "--others", "--ignored", "--directory", "-z", "--exclude-per-directory=.gitignore")
+        found, tracked, others = self._git.run_all((ignored, *self._listings(exclude)), self._real)
+        nested = [path for path in others.require().output.split(b"\0")[:-1] if path.endswith(b"/")]
+        for path, entry in parse_index_listing(tracked.require().output).items():
+            if entry.mode == GITLINK:
+                nested.append(path + b"/")
+        paths = self._without(found.require().output.split(b"\0")[:-1], exclude)
         linked = {b"": False}
-        for path in self._without(entries, exclude):
-            if self._beyond_link(os.path.dirname(path), linked):
-                continue
-            if entries[path].skipped and not os.path.lexists(self._absolute(path)):
-                seed.append(entries[path])
-            else:
-                seed.append(entries[path].replace(skipped=False))
-                paths.append(path)
-        listed = self._without(others.require().output.split(b"\0")[:-1], exclude)
-        # A repository inside this one that is not tracked as a submodule is listed with a slash at its end.
-        nested = [path for path in listed if path.endswith(b"/")]
-        unborn = [path for path in nested if self._is_unborn(path)]
-        fix = "Try again when nothing writes to the work tree."
-        if nested:
-            fix = f"Commit in {_shown(nested[0])!a}, a repository inside this one, or ignore it."
-        paths += [path.rstrip(b"/") for path in listed if path not in unborn]
-        index = self._new_index(seed)
-        self._git.run(_UPDATE, index, b"".join(path + b"\0" for path in paths)).require(fix)
-        return index, unborn
+        for number, path in enumerate(sorted(self._without(nested, exclude))):
+            if not self._beyond_link(path.rstrip(b"/"), linked):
+                paths += self._unnamed_in(path, most // 10) if number < most else [path]
+        return paths
 
-    def _is_unborn(self, nested: bytes) -> bool:
-        """Whether a repository inside this one holds no commit. One that git cannot read is not said to be so."""
-        inside = self._git.environment(os.fsdecode(os.path.join(self._absolute(nested), b".git")))
-        return self._git.run(("rev-parse", "--verify", "--quiet", "HEAD"), inside).status == 1
+    def _unnamed_in(self, nested: bytes, most: int) -> list[bytes]:
+        """Of a repository inside this one: all that its commit does not hold, or itself where that cannot be told."""
+        inside = os.fsdecode(self._absolute(nested)).rstrip("/")
+        if not is_top(inside):
+            # Git does not look into the folder of a submodule that was not fetched, so files can be hidden there.
+            return [nested] if os.path.isdir(inside) else []
+        try:
+            with Repository(inside, inside) as inner:
+                head, tree = inner.head(), inner.tree()
+                if head is None:
+                    return [nested]
+                names = ("diff-tree", "-r", "--name-only", "--no-renames", "-z", head, tree)
+                changed = self._git.run(names, inner._clean).require().output.split(b"\0")[:-1]
+                return [nested + path for path in (*changed, *inner._unnamed((), most))]
+        except UnavailableError:
+            return [nested]
 
-    def _beyond_link(self, folder: bytes, known: dict[bytes, bool]) -> bool:
-        """Whether a folder is reached through a symbolic link; what was tracked there is gone from the work tree."""
-        if folder not in known:
-            absolute = self._absolute(folder)
-            known[folder] = self._beyond_link(os.path.dirname(folder), known) or os.path.islink(absolute)
-        return known[folder]
-
-    def _absolute(self, path: bytes) -> bytes:
-        return os.path.join(os.fsencode(self.top), path)
-
-    def _without(self, paths: Iterable[bytes], exclude: Collection[str]) -> list[bytes]:
-        out = [os.fsencode(path) for path in self._from_top(exclude)]
-        inside = tuple(path + b"/" for path in out)
-        return [path for path in paths if path not in out and not path.startswith(inside)]
-
-    def _from_top(self, exclude: Collection[str]) -> list[str]:
-        return [self.prefix + path.strip("/") for path in exclude]
-
-    def _pathspec(self, exclude: Collection[str]) -> list[str]:
-        return [":/", *(f":(top,exclude,literal){path}" for path in self._from_top(exclude))]
-
-    def _compare(self, base: str | None, tree: str, exclude: Collection[str]) -> tuple[tuple[Change, ...], bytes]:
+    def _compare(self, base: str | None, tree: str, exclude: Collection[str], options: tuple[str, ...]) -> Comparison:
         trees = (self._known(base), self._known(tree))
-        command = ("diff-tree", "-r", *_DIFF_OPTIONS, *trees, "--", *self._pathspec(exclude))
-        return _parse_comparison(self._git.run(command, self._clean).require().output)
-
-    def _known(self, name: str | None) -> str:
-        """An object id, checked to be one so that it cannot be an option; None is the empty tree."""
-        if name is None:
-            return self.empty_tree
-        if len(name) != len(self.empty_tree) or not frozenset("0123456789abcdef").issuperset(name):
-            fix = "Resolve revisions to object ids first."
-            raise RequestError("unknown_revision", f"{name[:80]!a} is not an object id here.", fix=fix)
-        return name
-
-
-def _is_top(folder: str) -> bool:
-    """Whether `folder` has a `.git`: a folder with a HEAD, or the file of a linked work tree or submodule."""
-    git = os.path.join(folder, ".git")
-    return os.path.isfile(git) or os.path.lexists(os.path.join(git, "HEAD"))
-
-
-def _believed(settings: str, objects: str) -> str:
-    """The settings about the file system, without a `core.fileMode` that hides modes which the file system does keep.
-
-    It is tried with a file where git makes its own temporary ones; a folder that takes none hides nothing either.
-    """
-    kept = [line for line in settings.splitlines() if line.partition(" ")[0].lower() != "core.filemode"]
-    if len(kept) < len(settings.splitlines()) and _keeps_modes(objects):
-        kept.append("core.filemode true")
-        return "\n".join(kept)
-    return settings
-
-
-def _keeps_modes(folder: str) -> bool:
-    try:
-        with tempfile.NamedTemporaryFile(prefix="tmp_obj_", dir=folder) as file:
-            seen = []
-            for mode in (0o600, 0o700):
-                os.fchmod(file.fileno(), mode)
-                seen.append(os.stat(file.name).st_mode & 0o100)
-            return seen == [0, 0o100]
-    except OSError:
-        return True
+        command = ("diff-tree", "-r", *options, *trees, "--", *self._pathspec(exclude))
+        fix = "Fetch the commits that are compared; a shallow clone has only the newest ones."
+        return parse_comparison(self._git.run(command, self._clean).require(fix).output)
 
 
 def _commit(done: Done) -> str | None:
     return None if done.status == 1 and not done.errors else done.text()
 
 
-def _parse_comparison(output: bytes) -> tuple[tuple[Change, ...], bytes]:
-    """The records of `--raw -z`, an empty one, then the patch."""
-    changes = []
-    position = 0
-    while output[position : position + 1] == b":":
-        middle = output.index(b"\0", position)
-        end = output.index(b"\0", middle + 1)
-        action = _ACTIONS.get(output[position:middle].decode("ascii").rpartition(" ")[2])
-        if action is None:
-            raise UnavailableError("git_failed", "git printed a kind of change that is not expected here.")
-        changes.append(Change(_shown(output[middle + 1 : end]), action))
-        position = end + 1
-    return tuple(changes), output[position + 1 :]
-
-
 def _depth(patch: bytes) -> str:
     """The option for how many leading folders the names in a patch have: none if both names of a header are equal."""
     names = [line[11:] for line in patch.splitlines() if line.startswith(b"diff --git ")]
     return "-p0" if any(both[: len(both) // 2] == both[len(both) // 2 + 1 :] for both in names) else "-p1"
-
-
-def _literal(path: str) -> str:
-    """`path` as a pattern that matches only itself."""
-    return "".join("\\" + character if character in "\\*?[]!# " else character for character in path)
-
-
-def _shown(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")

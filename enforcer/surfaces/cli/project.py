@@ -13,16 +13,33 @@ from enforcer.surfaces.cli.output import answer, line, show_json
 
 @click.command()
 @click.option("--process", default="default", metavar="P", help="A shipped process (default, lean) or a path inside.")
+@click.option(
+    "--observe",
+    multiple=True,
+    metavar="ARTIFACT=COMMAND",
+    help="A command that Enforcer runs to make an artifact. May be given several times.",
+)
 @click.option("--new-ledger", is_flag=True, help="Begin a new history where one was seen and is gone.")
 @click.option("--accept-ledger", is_flag=True, help="Take the ledger that stands here for the right one.")
 @reading
 @acting
 def init(
-    process: str, new_ledger: bool, accept_ledger: bool, root: str | None, as_json: bool, actor: str | None
+    process: str,
+    observe: tuple[str, ...],
+    new_ledger: bool,
+    accept_ledger: bool,
+    root: str | None,
+    as_json: bool,
+    actor: str | None,
 ) -> int:
     """Put the current folder, or --root, under the gate. What is there already is left as it is."""
     made = initialize(
-        root or ".", process=process, actor=actor or "", new_ledger=new_ledger, accept_ledger=accept_ledger
+        root or ".",
+        process=process,
+        observe=observe,
+        actor=actor or "",
+        new_ledger=new_ledger,
+        accept_ledger=accept_ledger,
     )
     if as_json:
         show_json(made.pack(complete=True))

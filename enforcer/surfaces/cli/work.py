@@ -8,6 +8,7 @@ from enforcer.gate import Outcome
 from enforcer.surfaces.cli.options import opened, task_argument, writing
 from enforcer.surfaces.cli.output import (
     answer,
+    counted,
     line,
     outcome_json,
     receipt,
@@ -132,8 +133,14 @@ def _advanced(outcome: Outcome, start: str, dry_run: bool) -> None:
         line("  would be refused under enforcement:")
         for text in refusals_text(event.warnings, outcome.task):
             line(f"  {text}")
-    if event.labels:
-        line(f"  rests on declaration: {', '.join(event.labels)}")
+    declared = [label for label in event.labels if not label.startswith(("risk: ", "waived: "))]
+    if declared:
+        line(f"  rests on declaration: {', '.join(declared)}")
+    if event.approved:
+        line(f"  rests on {counted(len(event.approved), 'approval')}")
+    noted = [label for label in event.labels if label not in declared]
+    if noted:
+        line(f"  to be looked at: {', '.join(noted)}")
     if event.to and not dry_run:
         line(f"next: enforcer explain {outcome.task}")
 

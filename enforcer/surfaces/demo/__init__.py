@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager
 
 from enforcer.errors import EnforcerError, RequestError
-from enforcer.surfaces.demo import documents, measure, package
+from enforcer.surfaces.demo import approver, commands, documents, measure, package
 from enforcer.surfaces.demo.desk import ADA, TASK, Desk, Place, Unexpected
 from enforcer.surfaces.demo.reckoning import Finding, reckon, show_record, show_summary
 from enforcer.surfaces.demo.screen import Screen
@@ -144,7 +144,9 @@ def _open(desk: Desk) -> None:
     screen = desk.screen
     screen.heading("THE GATE")
     screen.say("The repository comes under the gate, and a task is opened for the change.")
-    desk.set_up()
+    desk.set_up(*commands.observed(desk.place.python.executable))
+    screen.say("A review has to be approved. Grace has an SSH key for that, and the process lists it.")
+    desk.approver = approver.admit(desk)
     desk.git(ADA, "add", "--all")
     desk.git(ADA, "commit", "--quiet", "--message", "Come under the gate")
     desk.accepted(ADA, "open", TASK, "--title", documents.TITLE)

@@ -59,6 +59,7 @@ class Desk:
         self.place = place
         self.screen = screen
         self.refusals: list[str] = []
+        self.approver: tuple[str, ...] = ()
         package = os.path.dirname(os.path.dirname(os.path.abspath(enforcer.__file__)))
         own = {name: value for name, value in os.environ.items() if not name.startswith(("ENFORCER_", "GIT_"))}
         path = os.pathsep.join(part for part in (package, own.get("PYTHONPATH", "")) if part)
@@ -67,10 +68,10 @@ class Desk:
 
     # The gate
 
-    def set_up(self) -> None:
+    def set_up(self, *args: str) -> None:
         """Put the project under the gate. Raises `UnavailableError` where the gate says that it cannot be."""
-        self.screen.command(ADA, ("enforcer", "init"))
-        done = self._run(ADA, ("init",), "", merged=True)
+        self.screen.command(ADA, ("enforcer", "init", *args))
+        done = self._run(ADA, ("init", *args), "", merged=True)
         self.screen.answer(done.stdout)
         if done.returncode != 0:
             words = " ".join(done.stdout.split())
@@ -88,6 +89,10 @@ class Desk:
             if wanted not in text:
                 raise Unexpected(f"`enforcer {' '.join(args)}` was refused, but not with {wanted!r}.")
         return text
+
+    def failed(self, who: str, *args: str) -> str:
+        """Type a command that Enforcer runs and that has to fail: it is recorded, and is no refusal."""
+        return self._typed(who, args, "", 1)
 
     def ask(self, *args: str) -> Any:
         """What a reading command answers as JSON, without showing it."""

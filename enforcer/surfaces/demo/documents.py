@@ -6,6 +6,7 @@ Ada plans and implements; Grace reviews. What they state as a figure is handed i
 from __future__ import annotations
 
 import json
+import os
 
 from enforcer.surfaces.demo.change import CHANGELOG, FILES, SOURCE, TESTS
 
@@ -115,20 +116,22 @@ def file_map() -> dict[str, Any]:
     return {"files": [{"path": path, "action": "modify", "why": _WHY[path]} for path in FILES]}
 
 
-def test_results(
-    attempt: str, counts: Mapping[str, int], command: str, framework: str, seconds: float
-) -> dict[str, Any]:
-    measured = {"command": command, "framework": framework, "duration_seconds": round(seconds, 3)}
-    return {"attempt_id": attempt, **counts, **measured}
+def forged(attempt: str) -> dict[str, str]:
+    """The forgery: reports that nobody's run made, and that are right in every other way."""
+    results = {"attempt_id": attempt, "total": 59, "passed": 59, "failed": 0, "errors": 0, "skipped": 0}
+    covered = {"lines_covered": 246, "lines_total": 246, "line_rate": 1}
+    changed = {"changed_lines_covered": 9, "changed_lines_total": 9, "changed_line_rate": 1}
+    return {
+        "test_results.json": as_json({**results, "command": "python -m pytest", "framework": "pytest"}),
+        "coverage_report.json": as_json({"attempt_id": attempt, **covered, **changed, "tool": "coverage"}),
+        "build_output.log": "everything compiled\nexit status: 0\n",
+    }
 
 
-def embellished(results: Mapping[str, Any]) -> dict[str, Any]:
-    """The forgery: the failures are taken out of the report, and nobody does the sum."""
-    return {**results, "failed": 0, "errors": 0}
-
-
-def coverage_report(attempt: str, rates: Mapping[str, Any], tool: str) -> dict[str, Any]:
-    return {"attempt_id": attempt, **rates, "tool": tool}
+def read_json(folder: str, name: str) -> dict[str, Any]:
+    with open(os.path.join(folder, name), encoding="utf-8") as file:
+        value: dict[str, Any] = json.load(file)
+        return value
 
 
 def rubric(

@@ -5,7 +5,6 @@ Every figure in the evidence comes from here, and so from a run that really took
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -17,7 +16,6 @@ from enforcer.workflow.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
 STATE = ":(exclude)state"
 
@@ -35,14 +33,11 @@ _TIMEOUT = 300
 
 
 class Tests(Record):
-    """One run of the test suite: its counts, what failed, and the coverage that was measured, lines by file."""
+    """One run of the test suite: its counts, and what failed."""
 
     counts: Mapping[str, int]
     failures: tuple[str, ...]
     seconds: float
-    executed: Mapping[str, frozenset[int]]
-    missing: Mapping[str, frozenset[int]]
-    command: str
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -70,46 +65,21 @@ def changed_files(folder: str, base: str) -> list[str]:
     return diff(folder, base, "--name-only", "-z").rstrip("\0").split("\0")
 
 
-def changed_lines(patch: str) -> dict[str, set[int]]:
-    """The numbers of the lines that a diff without context (`--unified=0`) adds or modifies, by file."""
-    found: dict[str, set[int]] = {}
-    path = ""
-    for line in patch.splitlines():
-        if line.startswith("+++ "):
-            path = line[4:].removeprefix("b/")
-        elif hunk := _HUNK.match(line):
-            start, count = int(hunk[1]), int(hunk[2] or 1)
-            found.setdefault(path, set()).update(range(start, start + count))
-    return found
-
-
 # Tests
 
 
 def run_tests(python: str, folder: str, scratch: str) -> Tests:
     """Run the package's own test suite below `folder`; what the run leaves behind goes to `scratch`."""
-    data, report, junit = (os.path.join(scratch, name) for name in (".coverage", "coverage.json", "junit.xml"))
-    shown = ["python", "-m", "coverage", "run", "--source=src", "-m", "pytest", "testing"]
-    hidden = ["-p", "no:cacheprovider", f"--junitxml={junit}", "--quiet"]
+    junit = os.path.join(scratch, "junit.xml")
+    argv = [python, "-m", "pytest", "testing", "-p", "no:cacheprovider", f"--junitxml={junit}", "--quiet"]
     setting = environment(
-        PYTHONPATH="src",
-        PYTHONDONTWRITEBYTECODE="1",
-        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
-        COVERAGE_FILE=data,
-        TMPDIR=scratch,
+        PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", TMPDIR=scratch
     )
-    done = _run([python, *shown[1:], *hidden], folder, setting, expected=(0, 1))
-    _run([python, "-m", "coverage", "json", "-q", "-o", report], folder, setting)
-    with open(report, encoding="utf-8") as file:
-        files = json.load(file)["files"]
+    done = _run(argv, folder, setting, expected=(0, 1))
     counts, failures, seconds = read_junit(junit)
     if (done.returncode == 0) != (counts["failed"] + counts["errors"] == 0):
         raise UnavailableError("demo_tests_unclear", f"pytest ended with {done.returncode} and reports {counts}.")
-    lines = {
-        kind: {path: frozenset(each[kind]) for path, each in files.items()}
-        for kind in ("executed_lines", "missing_lines")
-    }
-    return Tests(counts, failures, seconds, lines["executed_lines"], lines["missing_lines"], " ".join(shown))
+    return Tests(counts, failures, seconds)
 
 
 def read_junit(path: str) -> tuple[dict[str, int], tuple[str, ...], float]:
@@ -126,41 +96,6 @@ def read_junit(path: str) -> tuple[dict[str, int], tuple[str, ...], float]:
     )
     counts = {"total": total, "passed": passed, "failed": failed, "errors": errors, "skipped": skipped}
     return counts, failures, sum(float(suite.get("time", "0")) for suite in suites)
-
-
-def coverage(tests: Tests, changed: Mapping[str, set[int]]) -> dict[str, Any]:
-    """The rates of a run, for all lines and for those that the change touched; a total of 0 has the rate 1."""
-    covered = sum(len(lines) for lines in tests.executed.values())
-    total = covered + sum(len(lines) for lines in tests.missing.values())
-    changed_covered = sum(len(lines & changed.get(path, set())) for path, lines in tests.executed.items())
-    changed_total = changed_covered + sum(
-        len(lines & changed.get(path, set())) for path, lines in tests.missing.items()
-    )
-    return {
-        "line_rate": round(covered / total, 4) if total else 1,
-        "changed_line_rate": round(changed_covered / changed_total, 4) if changed_total else 1,
-        "lines_covered": covered,
-        "lines_total": total,
-        "changed_lines_covered": changed_covered,
-        "changed_lines_total": changed_total,
-    }
-
-
-def build(python: str, folder: str, scratch: str) -> str:
-    """Compile every module, as installing the package would; answer the log, which ends with the exit status."""
-    argv = [python, "-W", "error", "-m", "compileall", "-f", "src", "testing"]
-    setting = environment(PYTHONPYCACHEPREFIX=os.path.join(scratch, "compiled"))
-    done = subprocess.run(
-        argv,
-        cwd=folder,
-        env=setting,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        timeout=_TIMEOUT,
-    )
-    return f"$ python {' '.join(argv[1:])}\n{done.stdout.rstrip()}\nexit status: {done.returncode}\n"
 
 
 def ask_python(python: str, folder: str, program: str) -> str:

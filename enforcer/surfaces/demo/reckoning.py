@@ -25,7 +25,7 @@ PHASES = ("STRATEGIZE", "SPEC", "PLAN", "THINK", "IMPLEMENT", "VERIFY", "REVIEW"
 # Which metric counts which refusals, one for one.
 _METRICS = {
     "phase_skips_attempted": ("phase_skip",),
-    "phase_validations_failed": ("evidence_invalid", "evidence_stale"),
+    "phase_validations_failed": ("evidence_invalid", "evidence_stale", "evidence_unobserved", "approval_missing"),
     "phase_lease_contention": ("lease_held",),
     "prompt_drift_detected": ("prompt_drift",),
     "tool_out_of_phase_rejected": ("tool_out_of_phase",),

@@ -115,12 +115,15 @@ def implement(story: Story) -> None:
 def verify(story: Story) -> None:
     desk = story.desk
     desk.accepted(ADA, *attestation(story, ADA))
-    results = measured(story)
-    story.screen.say("Four new tests fail. Ada takes the failures out of the report, and nobody does the sum.")
-    desk.hand_in(ADA, "VERIFY", {"test_results.json": documents.as_json(documents.embellished(results))})
-    desk.refused(ADA, "evidence_invalid", "advance", TASK, because="add up")
-    story.screen.say("Then the report as it is.")
-    desk.hand_in(ADA, "VERIFY", {"test_results.json": documents.as_json(results)})
+    story.screen.say("Ada is sure that the tests pass, and writes down what they would say. It adds up this time.")
+    desk.hand_in(ADA, "VERIFY", documents.forged(desk.attempt()))
+    desk.refused(ADA, "evidence_unobserved", "advance", TASK, because="claimed")
+    story.screen.say(
+        "Nobody saw these tests run. So Enforcer runs what the process names, as it is there."
+    )
+    desk.failed(ADA, "run", TASK)
+    show_results(story)
+    story.screen.say("Four new tests fail, and that is now on the record.")
     desk.refused(ADA, "evidence_invalid", "advance", TASK, because="failed")
     story.screen.say("The gate does not open for a failed test, but the way back always does.")
     desk.accepted(ADA, "backtrack", TASK, "--to", "IMPLEMENT", "--reason", documents.BACKTRACK_REASON)
@@ -147,7 +150,8 @@ def implement_again(story: Story) -> None:
 
 def verify_again(story: Story) -> None:
     desk = story.desk
-    measured(story)
+    desk.accepted(ADA, "run", TASK)
+    show_results(story)
     told = documents.CHANGED_HEADER.strip()
     story.screen.say(
         f"Meanwhile somebody has changed the header of Ada's prompt: “{told}” She shows what she was told."
@@ -156,9 +160,6 @@ def verify_again(story: Story) -> None:
     story.screen.say("With the prompt that she began with, and these results, the phase can be left.")
     desk.accepted(ADA, *attestation(story, ADA))
     story.advance()
-    story.screen.say(
-        "Ada ran the tests, and the gate did not see her do it: what it calls claimed is her word, and says so."
-    )
 
 
 def review(story: Story) -> None:
@@ -175,6 +176,9 @@ def review(story: Story) -> None:
         "REVIEW",
         {"review_rubric.json": documents.as_json(rubric), "code_quality_score.json": documents.as_json(score)},
     )
+    story.screen.say("The process wants more than her word for it, and nothing of this is signed yet.")
+    desk.refused(GRACE, "approval_missing", "advance", TASK)
+    desk.accepted(GRACE, "approve", TASK, *desk.approver, "--yes")
     story.advance(GRACE)
     desk.accepted(GRACE, "lease", "release", TASK)
 
@@ -250,31 +254,23 @@ def difference(story: Story) -> dict[str, str]:
     return {"git_diff.patch": story.patch, "modified_files.json": documents.as_json(files)}
 
 
-def measured(story: Story) -> dict[str, Any]:
-    """Build, run the package's own tests, hand in what they showed; answer the test results."""
-    place, scratch = story.desk.place, story.scratch("scratch")
-    story.screen.say("The package is compiled and its own test suite runs, under coverage.")
-    log = measure.build(story.python, story.project, scratch)
-    tests = measure.run_tests(story.python, story.project, scratch)
-    changed = measure.changed_lines(measure.diff(story.project, story.base, "--unified=0"))
-    story.counts, story.rates = dict(tests.counts), measure.coverage(tests, changed)
-    show_tests(story, tests, story.rates)
-    attempt = story.desk.attempt()
-    framework = f"pytest {place.python.pytest}"
-    results = documents.test_results(attempt, tests.counts, tests.command, framework, tests.seconds)
-    report = documents.coverage_report(attempt, story.rates, f"coverage {place.python.coverage}")
-    files = {"test_results.json": documents.as_json(results), "coverage_report.json": documents.as_json(report)}
-    story.desk.hand_in(ADA, "VERIFY", {**files, "build_output.log": log})
-    return results
+def show_results(story: Story) -> None:
+    """Read what the run made of the reports; the review and the pull request speak of it."""
+    folder = os.path.join(story.project, "state", "evidence", TASK, "verify")
+    results, rates = (documents.read_json(folder, name) for name in ("test_results.json", "coverage_report.json"))
+    kinds = ("total", "passed", "failed", "errors", "skipped")
+    story.counts, story.rates = {kind: results.get(kind, 0) for kind in kinds}, rates
+    changed = f"{rates['changed_lines_covered']} of {rates['changed_lines_total']} changed"
+    counts = ", ".join(f"{count} {kind}" for kind, count in story.counts.items() if count)
+    rows = [("tests", counts), ("lines", f"{rates['lines_covered']} of {rates['lines_total']} run, {changed} ones")]
+    story.screen.gap()
+    story.screen.facts(rows)
 
 
-def show_tests(story: Story, tests: measure.Tests, rates: dict[str, Any] | None = None) -> None:
+def show_tests(story: Story, tests: measure.Tests) -> None:
     counts = ", ".join(f"{count} {kind}" for kind, count in tests.counts.items() if count)
     rows = [("tests", f"{counts} in {tests.seconds:.2f} s")]
     rows += [("failed", name) for name in tests.failures]
-    if rates:
-        changed = f"{rates['changed_lines_covered']} of {rates['changed_lines_total']} changed"
-        rows.append(("lines", f"{rates['lines_covered']} of {rates['lines_total']} executed, {changed} ones"))
     story.screen.gap()
     story.screen.facts(rows)
 

@@ -5,7 +5,8 @@ Their answers change while the artifact's bytes do not, so they are asked every 
 
 from __future__ import annotations
 
-from enforcer.workflow.process import OBSERVED
+from hashlib import sha256
+
 from enforcer.workflow.rules.members import MISSING, absent, has_words, member, paths
 from enforcer.workflow.rules.subject import (
     AUTHOR,
@@ -215,16 +216,26 @@ def check_tree(subject: Subject, surroundings: Surroundings, params: Mapping[str
 
 
 def check_observed(subject: Subject, surroundings: Surroundings, params: Mapping[str, Any]) -> tuple[Fault, ...]:
-    """Enforcer saw it come about; the worker did not write it."""
-    if subject.origin == OBSERVED:
+    """Enforcer ran the configured command that made it, in this attempt, on the files as they are now."""
+    seen = surroundings.runs.get(subject.name)
+    again = "Let Enforcer run what the process names for it: enforcer run TASK"
+    if seen is None:
+        return (Fault(UNOBSERVED, "is claimed: no command that Enforcer ran made it", again),)
+    if seen.attempt_id != surroundings.attempt_id:
+        return (stale(f"was made in another attempt; entry {seen.seq} saw it", again),)
+    if seen.digest != sha256(subject.data).hexdigest():
+        return (Fault(UNOBSERVED, f"is not what Enforcer saw in entry {seen.seq}: it was written over since", again),)
+    if not seen.configured:
+        message = f"was observed in entry {seen.seq}, not configured: the process names another command for it"
+        return (Fault(UNOBSERVED, message, again),)
+    git = surroundings.git
+    if git is None:
+        return (_no_git(surroundings),)
+    if git.tree == seen.tree:
         return ()
-    return (
-        Fault(
-            UNOBSERVED,
-            "is claimed: the configured command did not make it",
-            "Let Enforcer run the command that `observe` names for it.",
-        ),
-    )
+    if not seen.differing:
+        return (stale(f"was observed on other files than those that stand here now, in entry {seen.seq}", again),)
+    return bounded([stale(f"was observed before {shown(path)} was changed", again) for path in seen.differing])
 
 
 def _unborn(git: GitFacts) -> tuple[Fault, ...]:

@@ -46,18 +46,34 @@ class Patched(Record):
     problem: str = ""
 
 
+class Seen(Record, kw_only=True):
+    """What Enforcer saw last of an artifact: in entry `seq` a run of the attempt `attempt_id` made it with `digest`.
+
+    `differing` are the files that are others now than those that the run saw; None where only that is known.
+    """
+
+    seq: int
+    attempt_id: str
+    digest: str
+    tree: str
+    configured: bool
+    differing: tuple[str, ...] | None = None
+
+
 class GitFacts(Record, kw_only=True):
     """What git says now. `changes` are the paths that differ between the base and the working files.
 
-    `unborn` are the git repositories among the working files that hold no commit, whose files are in no tree.
-    `tree` is the id of the working files' tree, `head` the commit that is checked out ("" before the first) and
-    `head_tree` its tree; `patched` maps the names of diffs to what they lead to. What no rule needs is left empty.
+    `contents` maps each of `changes` to mode and object id, "" where it is gone. `unborn` are the git repositories
+    among the working files that hold no commit, whose files are in no tree. `tree` is the id of the working files'
+    tree, `head` the commit that is checked out ("" before the first) and `head_tree` its tree; `patched` maps the names
+    of diffs to what they lead to. What no rule needs is left empty.
     """
 
     tree: str = ""
     head: str = ""
     head_tree: str = ""
     changes: tuple[str, ...] = ()
+    contents: Mapping[str, str] = {}
     unborn: tuple[str, ...] = ()
     patched: Mapping[str, Patched] = {}
 
@@ -70,7 +86,7 @@ class Surroundings(Record, kw_only=True):
     `accepted` maps `phase/artifact` names of earlier phases to what was accepted in the attempts that count, and
     `documents` those of them that a rule of the phase names to their values. `base` is the task's base commit, empty
     where there was none, and `bound_tree` the tree that the last accepted diff leads to. `git` is None where there is
-    no repository, and `git_problem` says why.
+    no repository, and `git_problem` says why. `runs` maps the names of artifacts to what Enforcer saw of them last.
     """
 
     attempt_id: str
@@ -83,6 +99,7 @@ class Surroundings(Record, kw_only=True):
     bound_tree: str = ""
     git: GitFacts | None = None
     git_problem: str = ""
+    runs: Mapping[str, Seen] = {}
 
 
 class RuleKind(Record):

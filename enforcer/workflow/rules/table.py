@@ -68,7 +68,7 @@ RULES: dict[str, RuleKind] = {
     "reviewer": RuleKind(check_reviewer, alone=False),
     "commit": RuleKind(check_commit, alone=False, needs=("tree", "head"), binds=True),
     "tree": RuleKind(check_tree, alone=False, needs=("tree",)),
-    "observed": RuleKind(check_observed, alone=False),
+    "observed": RuleKind(check_observed, alone=False, needs=("tree", "contents"), binds=True),
 }
 
 # Kinds that hold for every artifact, whatever the process file says. `schema` is judged outside the pure core.
