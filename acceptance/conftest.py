@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.repositories import make_repository
+from acceptance.repositories import governed
 from acceptance.world import World, plain_process
 
 
@@ -25,6 +25,4 @@ def bare(tmp_path: Path) -> World:
 @pytest.fixture
 def repository(tmp_path: Path) -> World:
     """A small package in a git repository, governed by the process that ships as the default."""
-    made = World(tmp_path, git=True)
-    make_repository(made, 1)
-    return made.init()
+    return governed(World(tmp_path, git=True), 1)

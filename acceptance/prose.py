@@ -13,6 +13,8 @@ SUBJECTS = (
     "Der Prüfer",
     "La función",
     "Пользователь",
+    "מנתח הקבצים",
+    "المحلل",
     "新しい解析器",
     "One of the maintainers",
     "The nightly job",
@@ -126,6 +128,11 @@ def document(chance: random.Random, sections: Sequence[str], lists: Sequence[str
     return text.replace("\n", "\r\n") if chance.random() < 0.1 else text
 
 
+def appendix(chance: random.Random) -> str:
+    """A long one: what a document of this size has in it is found all the same."""
+    return "\n\n# Appendix\n\n" + "\n\n".join(paragraph(chance) for _ in range(1_000))
+
+
 def section(chance: random.Random, *, listed: bool) -> list[str]:
     """The blocks of a section, with a list among them where one is asked for."""
     if not listed and chance.random() < 0.15:
@@ -138,9 +145,10 @@ def section(chance: random.Random, *, listed: bool) -> list[str]:
     return body
 
 
-def build_log(chance: random.Random) -> str:
-    lines = [chance.choice(LOG_LINES) for _ in range(chance.randint(0, 30))]
-    return "\n".join([*lines, "exit status: 0"]) + chance.choice(("", "\n"))
+def banner(chance: random.Random) -> str:
+    """What a build prints, now and then more of it than a log holds."""
+    number = 60_000 if chance.random() < 0.1 else chance.randint(0, 30)
+    return "".join(f"{line}\n" for line in chance.choices(LOG_LINES, k=number))
 
 
 def _ordered(chance: random.Random, sections: Sequence[str]) -> list[str]:

@@ -1,15 +1,20 @@
-"""A small package in a git repository, and changes to it of every kind that git knows, from a seed."""
+"""A small package in a git repository, the commands that check it, and changes to it of every kind, from a seed."""
 
 from __future__ import annotations
 
 import random
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from acceptance import prose, runner
 from acceptance.world import World
 
 MODULES = ("records", "fields", "größe", "two words", "empty")
 BINARY = bytes(range(256)) * 3
+RUNNER = "tools/runner.py"
+RISKY = ("src/migrations/0002_fields.sql", "settings/größe.ini", ".github/workflows/check.yml", "src/auth/allowed.py")
 
 
 def make_repository(world: World, seed: int, *, committed: bool = True) -> None:
@@ -23,8 +28,32 @@ def make_repository(world: World, seed: int, *, committed: bool = True) -> None:
     _write(world.root, "data/no newline.txt", "the last line has no end")
     (world.root / "data" / "logo.bin").write_bytes(BINARY)
     _write(world.root, ".gitignore", "*.pyc\n__pycache__/\n/build/\n")
+    _write(world.root, RUNNER, Path(runner.__file__).read_text(encoding="utf-8"))
+    _write(world.root, runner.BANNER.as_posix(), prose.banner(_of_checks(seed)))
     if committed:
         commit_all(world, "Begin")
+
+
+def commands(seed: int) -> tuple[str, ...]:
+    """What Enforcer runs to check the package, as `init --observe` takes it: one command for all, or two."""
+    chance = _of_checks(seed)
+    dialect, coverage = chance.choice(runner.DIALECTS), chance.choice(tuple(runner.REPORTS))
+    checks = shlex.join([sys.executable, "-ISB", RUNNER, dialect, coverage])
+    return (
+        f"test_results.json:junit:junit.xml={checks}",
+        f"coverage_report.json:{coverage}:coverage={checks}",
+        f"build_output.log={chance.choice((checks, f'cat {runner.BANNER}'))}",
+    )
+
+
+def governed(world: World, seed: int, *, committed: bool = True) -> World:
+    """The world with the package in it, under the process that ships as the default."""
+    make_repository(world, seed, committed=committed)
+    return world.init(observe=commands(seed))
+
+
+def _of_checks(seed: int) -> random.Random:
+    return random.Random(f"checks {seed}")
 
 
 def source(chance: random.Random) -> str:
@@ -46,8 +75,10 @@ class Change:
     def __init__(self, root: Path, chance: random.Random, extra_file: str = "") -> None:
         self.root = root
         self.planned: dict[str, str] = {}
+        self.is_risky = False
         self.edits: list[Callable[[], object]] = []
         kinds = [self._modify, self._add, self._delete, self._move, self._odd, self._binary, self._mode, self._ends]
+        kinds += [self._risky, self._large]
         for kind in chance.sample(kinds, chance.randint(1, 4)):
             kind(chance)
         if extra_file:
@@ -90,7 +121,7 @@ class Change:
 
     def _odd(self, chance: random.Random) -> None:
         """Names that git quotes, and a file with nothing in it."""
-        for name in ('data/tab and "quotes".txt', "data/日本語.txt"):
+        for name in ('data/tab and "quotes".txt', "data/日本語.txt", "data/قائمة 🙂.txt"):
             self._plan("add", name, lambda path: _write(self.root, path, "x\n"))
         self._plan("add", "data/nothing.txt", lambda path: _write(self.root, path, ""))
 
@@ -100,6 +131,16 @@ class Change:
 
     def _mode(self, chance: random.Random) -> None:
         self._plan("modify", "src/records.py", lambda path: (self.root / path).chmod(0o755))
+
+    def _risky(self, chance: random.Random) -> None:
+        """A file of the kind that cannot simply be put back."""
+        self.is_risky, text = True, source(chance)
+        self._plan("add", chance.choice(RISKY), lambda path: _write(self.root, path, text))
+
+    def _large(self, chance: random.Random) -> None:
+        lines = chance.choices(prose.LOG_LINES, k=chance.choice((5_000, 40_000)))
+        text = "".join(f"{number},{line}\n" for number, line in enumerate(lines))
+        self._plan("add", "data/large.csv", lambda path: _write(self.root, path, text))
 
     def _ends(self, chance: random.Random) -> None:
         """Other line ends, and a last line without one."""

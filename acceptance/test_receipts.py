@@ -17,7 +17,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
 from acceptance.model import PHASES
-from acceptance.repositories import make_repository
+from acceptance.repositories import governed
 from acceptance.walks import Walk
 from acceptance.world import World
 from enforcer.surfaces.cli import main
@@ -26,9 +26,7 @@ from enforcer.surfaces.cli import main
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A task that went through all nine phases, with a change of keys on the way."""
-    world = World(tmp_path_factory.mktemp("walked"), git=True)
-    make_repository(world, 7)
-    world.init()
+    world = governed(World(tmp_path_factory.mktemp("walked"), git=True), 7)
     walk = Walk(world, "T", 7).to("IMPLEMENT")
     assert world.ask("key", "rotate", "--overlap", "0", actor=None).status == 0
     walk.whole()

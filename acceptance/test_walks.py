@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.model import PHASES
-from acceptance.repositories import make_repository
+from acceptance.honest import walk_honestly, walk_side_by_side
+from acceptance.repositories import governed
 from acceptance.walks import Walk
 from acceptance.world import ADA, World, codes
 
@@ -16,27 +16,36 @@ WALKS = 24
 
 @pytest.mark.parametrize("seed", range(WALKS))
 def test_an_honest_walk_is_refused_nowhere(tmp_path: Path, seed: int) -> None:
-    world = World(tmp_path, git=True)
-    make_repository(world, seed)
-    world.init()
-    walk = Walk(world, "T", seed)
+    walk_honestly(tmp_path, seed)
 
-    walk.whole(backtracks=seed % 3)
 
-    status = world.status()
-    assert status["state"] == "completed"
-    assert {one["phase"] for one in status["accepted"]} == set(PHASES)
-    assert not world.events("command.refused")
-    assert world.verdict() == "verified"
-    assert world.ask("audit").status == 0
+def test_two_honest_walks_at_once_in_two_worktrees_are_refused_nowhere(tmp_path: Path) -> None:
+    walk_side_by_side(tmp_path, 7)
+
+
+def test_a_change_that_failed_for_its_surroundings_comes_forward_again_as_it_was(repository: World) -> None:
+    walk = Walk(repository, "T", 11).to("VERIFY")
+    walk.meet_outage()
+    walk.whole()
+
+    runs = [event["data"] for event in repository.events("run.observed", "T")]
+    diffs = [
+        accepted["digest"]
+        for event in repository.events("phase.advanced", "T")
+        for accepted in event["data"]["evidence"]
+        if accepted["artifact"] == "git_diff.patch"
+    ]
+    assert (runs[0]["status"], runs[-1]["status"]) == (1, 0)
+    assert len({run["tree"] for run in runs}) == 1
+    assert len(diffs) == 2
+    assert len(set(diffs)) == 1
+    assert not repository.events("command.refused")
 
 
 def test_an_honest_walk_in_a_repository_without_a_commit(tmp_path: Path) -> None:
-    world = World(tmp_path, git=True)
-    make_repository(world, 7, committed=False)
-    world.init()
+    world = governed(World(tmp_path, git=True), 7, committed=False)
 
-    Walk(world, "T", 7, committed=False).to("VERIFY")
+    Walk(world, "T", 7, committed=False).to("REVIEW")
 
     assert not world.events("command.refused")
 
@@ -137,9 +146,7 @@ def test_ci_results_of_another_commit_are_refused(repository: World) -> None:
 
 
 def test_git_rules_refuse_with_a_fix_where_there_is_no_git(tmp_path: Path) -> None:
-    world = World(tmp_path, git=True)
-    make_repository(world, 2)
-    world.init()
+    world = governed(World(tmp_path, git=True), 2)
     walk = Walk(world, "T", 2).to("IMPLEMENT")
     walk.write()
     (world.root / ".git").rename(tmp_path / "gone")
@@ -154,9 +161,7 @@ def test_the_same_seed_writes_the_same_walk(tmp_path: Path) -> None:
     """Otherwise a failing walk could not be walked again."""
     digests = []
     for name in ("one", "two"):
-        world = World(tmp_path / name, git=True)
-        make_repository(world, 9)
-        world.init()
+        world = governed(World(tmp_path / name, git=True), 9)
         Walk(world, "T", 9).to("IMPLEMENT")
         digests.append([event["data"]["evidence"] for event in world.events("phase.advanced", "T")])
 

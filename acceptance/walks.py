@@ -2,8 +2,9 @@
 
 A gate that refuses everything passes every attack test, so every refusal in a walk from here is a failure. What is
 written is drawn at random, from a seed, out of what honest people write: other prose and another layout each time,
-Unicode, odd file names, code with placeholders in it, changes of every kind that git knows. The generator knows
-`docs/evidence.md` and the JSON Schemas, and nothing of the package.
+Unicode, odd file names, code with placeholders in it, documents and changes of some size, changes of every kind that
+git knows. Workers hand over to each other, commit when it suits them, and go back, at times for no fault of the change.
+The generator knows `docs/evidence.md` and the JSON Schemas, and nothing of the package.
 """
 
 from __future__ import annotations
@@ -11,29 +12,51 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from acceptance import prose
+from acceptance import prose, runner
 from acceptance.model import PHASES
 from acceptance.repositories import Change, commit_all, plan_change
 from acceptance.world import ADA, BOB, World
 
+CARL = "carl"  # Works beside the first worker where a walk is shared.
 REVIEWED = ("REVIEW", "PR", "MONITOR")  # the phases that the reviewer works in
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 CRITERIA = ("readability", "maintainability", "performance", "security", "governance")
 
 
 class Walk:
-    """One task from STRATEGIZE on. Everything it writes follows from its seed."""
+    """One task from STRATEGIZE on. Everything it writes follows from its seed.
 
-    def __init__(self, world: World, name: str, seed: int, *, extra_file: str = "", committed: bool = True) -> None:
+    `shared`: another worker takes over here and there before the review. `backtracks` and `outages` are how often it
+    goes back, because of second thoughts and because VERIFY could not be done.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        seed: int,
+        *,
+        extra_file: str = "",
+        committed: bool = True,
+        shared: bool = False,
+        backtracks: int = 0,
+        outages: int = 0,
+    ) -> None:
         self.world = world
         self.name = name
         self.chance = random.Random(seed)
         self.change: Change = plan_change(world.root, self.chance, extra_file)
         self.implemented = False
-        self.handles = {actor: world.library(actor) for actor in (ADA, BOB)}
+        self.backtracks, self.outages = backtracks, outages
+        self.is_wordy = self.chance.random() < 0.15
+        self.kept: set[str] = set()  # Phases whose evidence stays as it is when they come up again.
+        self.handles = {actor: world.library(actor) for actor in (ADA, BOB, CARL)}
+        workers = {phase: self.chance.choice((ADA, CARL)) if shared else ADA for phase in PHASES}
+        self.workers = workers | dict.fromkeys(REVIEWED, BOB)
         if committed:
             commit_all(world, "Before the work")
         self.handles[ADA].open_task(name, title=prose.sentence(self.chance))
@@ -41,11 +64,15 @@ class Walk:
     @property
     def task(self) -> Any:
         """The task in the hands of whoever works on its phase."""
-        return self.handles[BOB if self.phase in REVIEWED else ADA].task(self.name)
+        return self.handles[self.workers[self.phase]].task(self.name)
 
     @property
     def phase(self) -> str:
         return str(self._status().phase)
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._status().state == "open")
 
     def to(self, phase: str) -> Walk:
         """Walk on until `phase`, refused nowhere."""
@@ -54,23 +81,43 @@ class Walk:
             self.step()
         return self
 
-    def whole(self, backtracks: int = 0) -> None:
-        """The whole walk, going back now and then from a phase that lets one doubt."""
-        while self._status().state == "open":
-            if backtracks and self.phase in PHASES[5:] and self.chance.random() < 0.4:
-                backtracks -= 1
-                self.back(self.chance.choice(PHASES[: PHASES.index(self.phase)]))
-            self.write()
-            self.step()
+    def whole(self) -> None:
+        """The whole walk."""
+        while self.is_open:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Do the work of a phase and leave it, perhaps after going back from one that lets one doubt."""
+        if self.outages and self.phase == "VERIFY":
+            self.outages -= 1
+            self.meet_outage()
+        elif self.backtracks and self.phase in PHASES[5:] and self.chance.random() < 0.4:
+            self.backtracks -= 1
+            self.back(self.chance.choice(PHASES[: PHASES.index(self.phase)]))
+        self.write()
+        if self.phase != "PR":  # What CI said there is about the commit that is checked out.
+            self._commit_sometimes()
+        self.step()
+        self._commit_sometimes()
 
     def step(self) -> None:
         """Leave the phase; hand the lease over where another one works in the next."""
         task = self.task
         task.advance().require()
-        if self._status().state == "open" and self.task.actor != task.actor:
+        if self.is_open and self.task.actor != task.actor:
             task.release().require()
 
-    def back(self, to: str) -> None:
+    def meet_outage(self) -> None:
+        """VERIFY fails for no fault of the change. The worker goes back, leaves all as it is, and comes forward."""
+        down = self.world.home / runner.DOWN.name
+        down.touch()
+        self.write()
+        down.unlink()
+        to = self.chance.choice(PHASES[: PHASES.index("VERIFY")])
+        self.back(to, changed=False)
+        self.kept = set(PHASES[PHASES.index(to) : PHASES.index("VERIFY")])
+
+    def back(self, to: str, *, changed: bool = True) -> None:
         """Go back. Whoever holds the task in IMPLEMENT counts as an implementer, so a reviewer does not go that far:
         the task is handed over, and the worker goes back."""
         task = self.task
@@ -80,29 +127,30 @@ class Walk:
         task.backtrack(to, prose.sentence(self.chance)).require()
         if self.task.actor != task.actor:
             task.release().require()
-        if PHASES.index(to) <= PHASES.index("IMPLEMENT"):
+        if changed and PHASES.index(to) <= PHASES.index("IMPLEMENT"):
             self.implemented = False
-        if PHASES.index(to) <= PHASES.index("PLAN"):
+        if changed and PHASES.index(to) <= PHASES.index("PLAN"):
             self.change.revise(self.chance)
 
     def write(self) -> None:
-        """Put the evidence of the current phase in place."""
-        getattr(self, f"_{self.phase.lower()}")()
+        """Put the evidence of the current phase in place, where it does not stand there from before."""
+        if self.phase in self.kept:
+            self.kept.remove(self.phase)
+        else:
+            getattr(self, f"_{self.phase.lower()}")()
 
     # One method for each phase
 
     def _strategize(self) -> None:
         sections = ("Problem", "Objectives", "Scope", "Non-Goals", "Risks", "Strategy")
-        self._put("strategy.md", prose.document(self.chance, sections))
+        self._document("strategy.md", sections)
 
     def _spec(self) -> None:
-        self._put(
-            "spec.md", prose.document(self.chance, ("Acceptance Criteria", "KPIs"), lists=("Acceptance Criteria",))
-        )
+        self._document("spec.md", ("Acceptance Criteria", "KPIs"), lists=("Acceptance Criteria",))
 
     def _plan(self) -> None:
         sections = ("Work Breakdown", "Dependencies", "Estimates")
-        self._put("plan.md", prose.document(self.chance, sections))
+        self._document("plan.md", sections)
         files = [
             {"path": path, "action": action, "why": prose.sentence(self.chance)}
             for path, action in self.change.planned.items()
@@ -112,7 +160,7 @@ class Walk:
 
     def _think(self) -> None:
         sections = ("Edge Cases", "Mitigations")
-        self._put("edge_cases.md", prose.document(self.chance, sections, lists=sections))
+        self._document("edge_cases.md", sections, lists=sections)
 
     def _implement(self) -> None:
         if not self.implemented:
@@ -129,27 +177,8 @@ class Walk:
         self._put_json("modified_files.json", {"files": changed, **({"deviations": deviations} if deviations else {})})
 
     def _verify(self) -> None:
-        passed, skipped, expected = self.chance.randint(1, 400), self.chance.randint(0, 9), self.chance.randint(0, 3)
-        counts = {"total": passed + skipped + expected, "passed": passed, "failed": 0, "errors": 0, "skipped": skipped}
-        counts |= {"xfailed": expected} if expected else {}
-        timing = {"duration_seconds": round(self.chance.random() * 90, 3), "framework": "pytest 9.2"}
-        self._put_json("test_results.json", {**counts, **self._sometimes(**timing, attempt_id=self._attempt_id())})
-        self._put("build_output.log", prose.build_log(self.chance))
-        total = self.chance.randint(20, 4_000)
-        covered = round(total * self.chance.uniform(0.7, 1))
-        # What was changed is a part of the whole: no more lines, and no more of them covered or left out.
-        left_out = self.chance.randint(0, min(7, total - covered))
-        changed_covered = self.chance.randint(min(7 * left_out, covered), min(60, covered))
-        changed = changed_covered + (left_out if changed_covered >= 7 * left_out else 0)
-        coverage = {
-            "line_rate": round(covered / total, self.chance.choice((3, 4, 6))),
-            "changed_line_rate": round(changed_covered / changed, 4) if changed else 1,
-            "lines_covered": covered,
-            "lines_total": total,
-            "changed_lines_covered": changed_covered,
-            "changed_lines_total": changed,
-        }
-        self._put_json("coverage_report.json", {**coverage, **self._sometimes(tool="coverage 7.17")})
+        for outcome in self.task.run():
+            outcome.require()
 
     def _review(self) -> None:
         digest = hashlib.sha256(self._path("git_diff.patch", "implement").read_bytes()).hexdigest()
@@ -170,7 +199,9 @@ class Walk:
         number = self.chance.randint(1, 99_999)
         end = self.chance.choice(("", "\n"))
         self._put("pr_url.txt", f"https://git.example.org/group/pr-{number}/merge_requests/{number}{end}")
-        self._put("pr_template_filled.md", prose.document(self.chance, ("Summary", "Risks", "Rollback", "Evidence")))
+        self._document("pr_template_filled.md", ("Summary", "Risks", "Rollback", "Evidence"))
+        if self.change.is_risky or self.chance.random() < 0.2:
+            self._document("rollback_plan.md", ("Trigger", "Steps", "Data"))
         ci = {"attempt_id": self._attempt_id(), "commit": self.world.git("rev-parse", "HEAD").strip()}
         self._put_json("ci_results.json", {**ci, "checks": self._checks()})
 
@@ -182,6 +213,10 @@ class Walk:
         self._put_json("deployment_status.json", {**deployed, **extra})
 
     # Parts of evidence
+
+    def _document(self, name: str, sections: Sequence[str], lists: Sequence[str] = ()) -> None:
+        text = prose.document(self.chance, sections, lists)
+        self._put(name, text + (prose.appendix(self.chance) if self.is_wordy else ""))
 
     def _checks(self) -> list[dict[str, Any]]:
         names = ("tests (Python 3.11)", "lint", "Übersicht / größe", "0 failed, 0 errors", "docs → pages")
@@ -200,6 +235,11 @@ class Walk:
         self.world.git("add", "--intent-to-add", "--all", "--", ".", ":(exclude)state")
         args = ("diff", "--name-only", "--no-renames", "-z", base, "--", ".", ":(exclude)state")
         return [path for path in self.world.git(*args).split("\0") if path]
+
+    def _commit_sometimes(self) -> None:
+        if self.chance.random() < 0.3:
+            self.world.git("add", "--all")
+            self.world.git("commit", "--quiet", "--allow-empty", "--message", prose.sentence(self.chance))
 
     def _base(self) -> str:
         """The commit at which the task was opened, as its first entry says; without one, the empty tree."""

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,7 @@ class World:
     def __init__(self, base: Path, *, process: str | None = None, git: bool = False) -> None:
         self.root = base / "project"
         self.home = base / "home"
+        self.state = self.root / "state"
         self.root.mkdir(parents=True, exist_ok=True)
         self.home.mkdir(exist_ok=True)
         if git:
@@ -94,10 +95,10 @@ class World:
             (self.root / "process.toml").write_text(process, encoding="utf-8")
 
     @classmethod
-    def at(cls, root: Path, home: Path) -> World:
-        """The same user in another folder, a linked worktree for example."""
+    def at(cls, root: Path, home: Path, *, state: Path | None = None) -> World:
+        """The same user in another folder; in a linked worktree `state` is that of the main one."""
         world = cls.__new__(cls)
-        world.root, world.home = root, home
+        world.root, world.home, world.state = root, home, state or root / "state"
         return world
 
     @property
@@ -105,10 +106,14 @@ class World:
         """The variables that a command sees besides the caller's own."""
         return {"ENFORCER_HOME": str(self.home / "enforcer"), "HOME": str(self.home), **GIT}
 
-    def init(self) -> World:
-        """Make the project governed; with a process file of its own where the world has one."""
+    def init(self, *, observe: Iterable[str] = ()) -> World:
+        """Make the project governed; with a process file of its own where the world has one.
+
+        `observe` are the commands that Enforcer runs for evidence, each as `init --observe` takes it.
+        """
         own = ("--process", "process.toml") if (self.root / "process.toml").exists() else ()
-        reply = self.ask("init", *own, actor=None)
+        commands = [word for each in observe for word in ("--observe", each)]
+        reply = self.ask("init", *own, *commands, actor=None)
         assert reply.status == 0, reply
         return self
 
@@ -160,7 +165,7 @@ class World:
     # Evidence
 
     def evidence(self, task: str, phase: str, name: str = "note.md") -> Path:
-        return self.root / "state" / "evidence" / task / phase.lower() / name
+        return self.state / "evidence" / task / phase.lower() / name
 
     def write(self, task: str, phase: str, content: str | bytes = GOOD, name: str = "note.md") -> Path:
         path = self.evidence(task, phase, name)
@@ -197,7 +202,7 @@ class World:
         return [line for segment in self.segments() for line in segment.read_bytes().splitlines()]
 
     def segments(self) -> list[Path]:
-        return sorted((self.root / "state" / "ledger" / "seg").glob("*.jsonl"))
+        return sorted((self.state / "ledger" / "seg").glob("*.jsonl"))
 
     def events(self, kind: str = "", task: str | None = None) -> list[dict[str, Any]]:
         """The `event` objects of the ledger, of one type (without its prefix) and one task if so asked."""
@@ -222,13 +227,13 @@ class World:
 
     def forget_caches(self) -> None:
         """Delete what can be rebuilt, as anybody may at any time."""
-        shutil.rmtree(self.root / "state" / "ledger" / ".cache", ignore_errors=True)
+        shutil.rmtree(self.state / "ledger" / ".cache", ignore_errors=True)
 
     def metrics(self) -> dict[str, int]:
         """The counters as the telemetry follower reports them, summed over their attributes."""
         reply = self.ask("telemetry")
         assert reply.status == 0, reply
-        return metric_sums(self.root / "state" / "telemetry" / "metrics.jsonl")
+        return metric_sums(self.state / "telemetry" / "metrics.jsonl")
 
     def _arguments(self, args: tuple[str, ...], actor: str | None, text: bool) -> list[str]:
         given = [] if text else ["--json"]
@@ -253,7 +258,20 @@ class World:
             os.environ.update(before)
 
 
-WRITING = ("open", "advance", "backtrack", "abandon", "evidence", "lease", "attest", "baseline", "process", "guard")
+WRITING = (
+    "open",
+    "advance",
+    "backtrack",
+    "abandon",
+    "run",
+    "evidence",
+    "lease",
+    "attest",
+    "baseline",
+    "process",
+    "guard",
+)
+WRITING += ("approve",)
 
 
 def metric_sums(path: Path) -> dict[str, int]:

@@ -105,7 +105,8 @@ def sign(task: Task, made: Draft, key_file: str, *, key: str = "") -> Outcome:
 
 def record(task: Task, statement: Statement, signature: str, *, key: str = "") -> Outcome:
     """Put a statement and its signature on the record; it may have been signed anywhere."""
-    data, signers = statement_bytes(statement), task.process().signers.encode("ascii")
+    in_force = task.state().digest
+    data, signers = statement_bytes(statement), task.enforcer.process(in_force).signers.encode("ascii")
     now = task.enforcer.clock.now()
     fingerprint = fault = ""
     try:
@@ -115,7 +116,7 @@ def record(task: Task, statement: Statement, signature: str, *, key: str = "") -
     if statement.ledger != task.enforcer.identity.id or statement.task != task.name:
         fault = fault or "It speaks of another task or ledger."
     digests = task.enforcer.objects.put_many((data, signature.encode("ascii", "replace")))
-    command = _command(statement).replace(
+    command = _command(statement, in_force).replace(
         statement=digests[0], signature=digests[1], fingerprint=fingerprint, fault=fault
     )
     return _submit(task, command, key)
@@ -123,10 +124,11 @@ def record(task: Task, statement: Statement, signature: str, *, key: str = "") -
 
 def declare(task: Task, made: Draft, *, key: str = "") -> Outcome:
     """Put a draft on the record without a signature: it is a mere declaration, and is shown as one."""
-    return _submit(task, _command(made.statement), key)
+    return _submit(task, _command(made.statement, task.state().digest), key)
 
 
-def _command(statement: Statement) -> Vouch:
+def _command(statement: Statement, in_force: str) -> Vouch:
+    # A statement names the process that it was made under, unless it names the one that the task may move to.
     adopts = statement.kind == ADOPT
     return Vouch(
         kind=APPROVE if adopts else statement.kind,
@@ -135,6 +137,7 @@ def _command(statement: Statement) -> Vouch:
         principal=statement.principal,
         nonce=statement.nonce,
         expires=statement.expires,
+        under=in_force if adopts else statement.process,
         evidence=dict(statement.evidence),
         tree=statement.tree,
         process=statement.process if adopts else "",

@@ -34,12 +34,13 @@ def audit_evidence(folder: str, *, process: str = "default", root: str | None = 
     folder, or beside the file, where that lies elsewhere. Raises `RequestError` for a folder that is none
     (`no_evidence`) and for a process that is malformed.
     """
-    loaded = _load(process, os.path.realpath(root or "."))
+    loaded = load_anywhere(process, os.path.realpath(root or "."))
     schemas = {hashlib.sha256(data).hexdigest(): data for data in loaded.objects}
     return audit_folder(folder, loaded.process, schemas, schema_faults=faults, task=task or None)
 
 
-def _load(process: str, root: str) -> Loaded:
+def load_anywhere(process: str, root: str) -> Loaded:
+    """A shipped process, or a file wherever it lies: the paths of its schemas begin at `root`, or beside it."""
     if "/" not in process and not process.endswith(".toml"):
         return load(process, root=root)
     path = os.path.realpath(process)

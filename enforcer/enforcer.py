@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from enforcer.telemetry.metrics import Measures
     from enforcer.verification import Asked
     from enforcer.workflow.commands import UseTool
+    from enforcer.workflow.cost import Cost
     from enforcer.workflow.events import Event
     from enforcer.workflow.process import Artifact
     from enforcer.workflow.state import TaskState
@@ -72,6 +73,7 @@ _ADAPTERS = {
     "calls": "enforcer.tools.calls",
     "scaffold": "enforcer.evidence.scaffold",
     "difference": "enforcer.workflow.difference",
+    "cost": "enforcer.workflow.cost",
     "follower": "enforcer.telemetry.follower",
     "report": "enforcer.telemetry.report",
     "observing": "enforcer.observing",
@@ -400,6 +402,11 @@ class Enforcer:
     def differences(self, old: Process, new: Process) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What differs between two processes in words, and which of it is a weakening."""
         found: tuple[tuple[str, ...], tuple[str, ...]] = adapter("difference").difference(old, new)
+        return found
+
+    def cost(self, state: TaskState, process: Process, *names: str) -> Cost:
+        """What the edit of accepted documents costs."""
+        found: Cost = adapter("cost").cost(state, process, *names)
         return found
 
     def read_call(self, data: bytes) -> UseTool:

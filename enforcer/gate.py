@@ -211,7 +211,8 @@ class Gate:
             return self._satisfied(call, state)
         with self.store.writing():
             decision: Decision = decided
-            if self.store.task(call.task) is not state or self._lease_ended(decided, call):
+            moved = self.store.task(call.task) is not state
+            if moved or self._lease_ended(decided, call) or self._word_lapsed(state, call):
                 first = self._repeated(call)
                 if first is not None:
                     return first
@@ -265,12 +266,12 @@ class Gate:
     def _write(self, event: Event, call: _Call) -> Outcome:
         """Under the append lock: one line, or one more of a long streak counted beside the ledger."""
         state = self.store.task(call.task)
-        if state is not None and coalesces(state, event, self._clock.now()):
+        if state is not None and coalesces(state, event, call.clock):
             return self._coalesce(event, state, call)
         key = call.key or GENERATED_KEY + call.fresh_id[32:]
         data = format_event(event, task=call.task, key=key, source=self.store.identity.origin)
         self._sign_of_life(event, state, call)
-        place = self.store.append(event, data, task=call.task, key=key)
+        place = self.store.append(event, data, task=call.task, key=key, now=call.now)
         after = self.store.task(call.task)
         return Outcome(task=call.task, event=event, seq=place.seq, hash=place.hash, key=key, state=after)
 
@@ -308,6 +309,12 @@ class Gate:
         # The boot clock is enough: while the ledger names the same token, its expiry can only have been put off.
         return self._clock.boot()[1] >= call.expires_ns
 
+    def _word_lapsed(self, state: TaskState | None, call: _Call) -> bool:
+        """Whether an approval has expired by the time that the entry will carry: others may have written since."""
+        words = () if state is None else state.words.values()
+        until = [word.expires for word in words] + [getattr(call.command, "expires", 0)]
+        return any(call.now < expires <= self.store.head.ts for expires in until)
+
     def _sign_of_life(self, event: Event, state: TaskState | None, call: _Call) -> None:
         if isinstance(event, (LeaseClaimed, LeaseTakenOver)):
             self.leases.grant(call.task, event.token)
@@ -328,9 +335,11 @@ class Gate:
             call.begun = True
             if call.token is None and lease is not None and lease.holder == call.actor and call.remaining_us:
                 call.token = lease.token
+        # What expires is held against the time that the entry will carry, which never goes back as a clock may.
+        call.clock, call.now = now, max(now, self.store.head.ts)
         return Facts(
             actor=call.actor,
-            now=now,
+            now=call.now,
             request=call.request,
             fresh_id=call.fresh_id[:32],
             lease=LeaseFacts(call.remaining_us > 0, call.remaining_us, call.token, self._auto),
@@ -401,10 +410,12 @@ class _Call:
     __slots__ = (
         "actor",
         "begun",
+        "clock",
         "command",
         "expires_ns",
         "fresh_id",
         "key",
+        "now",
         "reading",
         "reasons",
         "remaining_us",
@@ -420,5 +431,6 @@ class _Call:
         self.token: int | None = None
         self.remaining_us = 0
         self.expires_ns = 0
+        self.clock = self.now = 0
         self.reading: Reading | None = None
         self.reasons = b""

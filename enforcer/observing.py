@@ -2,7 +2,7 @@
 
 What a process names for the artifacts of a phase is run as it stands there; any other command may be run as well, and
 is recorded as observed, not configured. The order is: ask whether the task may be worked on, hold its lease, look at
-the files, run, look at the files again, read the reports, store all of it, write the artifacts, and record the run.
+the files, run, look at the files again, read the reports, store all of it, record the run, and write the artifacts.
 """
 
 from __future__ import annotations
@@ -140,4 +140,7 @@ class _Session:
 
     def _one(self, asked: Run, job: Job, state: TaskState, key: str) -> Outcome:
         with Watch(self._enforcer, job, state, self._redaction, self._show) as watch:
-            return self._submit(watch.observe(asked), key)
+            outcome = self._submit(watch.observe(asked), key)
+            if outcome:
+                watch.write()
+            return outcome

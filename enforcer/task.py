@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from enforcer.enforcer import Enforcer
     from enforcer.gate import Outcome
     from enforcer.workflow.commands import Command
+    from enforcer.workflow.cost import Cost
     from enforcer.workflow.events import Event
     from enforcer.workflow.facts import EvidenceFacts
     from enforcer.workflow.process import Phase, Process
@@ -47,7 +48,10 @@ class LeaseStatus(Record):
 
 
 class Status(Record, kw_only=True):
-    """How a task stands. `changed`: accepted files that are not what was accepted; `falls`: what stands on them."""
+    """How a task stands. `changed`: accepted files that are not what was accepted; `falls`: what stands on them.
+
+    `cost` is what that costs, and how it is undone or earned back; None where nothing has changed.
+    """
 
     task: str
     title: str
@@ -68,6 +72,7 @@ class Status(Record, kw_only=True):
     last_refusal: dict[str, str] | None
     entries: int
     head: str
+    cost: Cost | None = None
 
 
 class Task:
@@ -258,6 +263,13 @@ class Task:
         """The process that governs the task."""
         return self._enforcer.process(self.state().digest)
 
+    def cost(self, *names: str) -> Cost:
+        """What an edit of these accepted documents (`phase/artifact`) would cost, and how it is earned back.
+
+        Raises `RequestError` (`not_accepted`).
+        """
+        return self._enforcer.cost(self.state(), self.process(), *names)
+
     def status(self) -> Status:
         state, process = self.state(), self.process()
         changed = self.changed()
@@ -285,6 +297,7 @@ class Task:
             last_refusal=state.last_refusal.pack(complete=True) if state.last_refusal else None,
             entries=state.task_seq,
             head=state.head,
+            cost=self._enforcer.cost(state, process, *changed) if changed else None,
         )
 
     def preview(self, to: str | None = None) -> tuple[Event | None, TaskState]:

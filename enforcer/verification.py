@@ -103,6 +103,12 @@ def verify_project(
         return asker.report(folder)
 
 
+def verify_copy(project: Project, user: str, asked: Asked, folder: str, *, disk: Disk, entropy: Entropy) -> Report:
+    """The same, of the published ledger `asked.ref` that was checked out into `folder` already: for whoever goes on to
+    read that very copy."""
+    return _Verification(project, user, asked, disk, entropy, None).report(folder)
+
+
 class _Verification:
     """One verification on its way; `state` is the folder that is verified, the project's own or a published one."""
 

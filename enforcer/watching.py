@@ -23,7 +23,7 @@ from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
     from enforcer.enforcer import Enforcer
@@ -58,11 +58,23 @@ class Around(Record):
 
 
 class Watch:
-    """Runs one job. In a `with` block, so that its folders go in the end."""
+    """Runs one job. In a `with` block, so that its folders go in the end.
+
+    With `record` False nothing is stored: what the run made is in `documents` alone.
+    """
 
     def __init__(
-        self, enforcer: Enforcer, job: Job, state: TaskState, redaction: Redaction, show: Callable[[bytes], None]
+        self,
+        enforcer: Enforcer,
+        job: Job,
+        state: TaskState,
+        redaction: Redaction,
+        show: Callable[[bytes], None],
+        *,
+        record: bool = True,
     ) -> None:
+        self._record = record
+        self.documents: Mapping[str, bytes] = {}
         self._enforcer, self._job, self._state = enforcer, job, state
         self._redaction, self._show = redaction, show
         self._project = enforcer.project.root
@@ -79,7 +91,7 @@ class Watch:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def observe(self, asked: Run) -> Run:
-        """Run it, store all that was seen, write what it made, and tell it as a command for the gate."""
+        """Run it, store all that was seen, and tell it as a command for the gate; what it made is in `documents`."""
         before = self._look()
         stale = self._reports()
         command, executable = self._prepare()
@@ -90,12 +102,11 @@ class Watch:
         faults = [*self._cut_short(ran), *self._changed(before, after)]
         reports = dict(self._read_reports(stale, faults))
         made = {} if faults else self._make(ran, before, reports, faults)
-        digest = self._store(ran, command, executable, before, after, reports, made)
-        if faults:
-            made = {}
-        self._write(made)
+        digest = self._store(ran, command, executable, before, after, reports, made) if self._record else ""
+        self.documents = made = {} if faults else made
         return asked.replace(
             attempt_id=self._state.attempt_id,
+            process=self._state.digest,
             observation=digest,
             configured=self._job.configured,
             made=tuple(
@@ -111,6 +122,14 @@ class Watch:
             labels=self._labels(executable, before),
             faults=tuple(faults),
         )
+
+    def write(self) -> None:
+        """Put what it made into the evidence folder; what stood there is kept as an object first."""
+        folder = self._enforcer.folder
+        files, _ = folder.read(self._state.task, self._state.phase, self.documents)
+        self._enforcer.objects.put_many(file.data for file in files.values())
+        for name, data in self.documents.items():
+            folder.write(self._state.task, self._state.phase, name, data)
 
     # Before ----------------------------------------------------------------------------------------------------------
 
@@ -278,14 +297,6 @@ class Watch:
             ignored=before.ignored if before else None,
         ).data()
         return self._enforcer.objects.put_many((observation, ran.output, *reports.values(), *made.values()))[0]
-
-    def _write(self, made: dict[str, bytes]) -> None:
-        """Put the artifacts into the evidence folder; what stood there is kept as an object first."""
-        folder = self._enforcer.folder
-        files, _ = folder.read(self._state.task, self._state.phase, made)
-        self._enforcer.objects.put_many(file.data for file in files.values())
-        for name, data in made.items():
-            folder.write(self._state.task, self._state.phase, name, data)
 
     def _labels(self, executable: Executable, before: Around | None) -> tuple[str, ...]:
         """What whoever relies on the run should look at."""

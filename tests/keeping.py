@@ -106,7 +106,7 @@ class Place:
 
     def begin(self, *tasks: str) -> Place:
         self.root.mkdir(parents=True)
-        initialize(str(self.root), environ=self.environ, disk=QuickDisk())
+        initialize(str(self.root), process="lean", environ=self.environ, disk=QuickDisk())
         with self.open() as enforcer:
             for task in tasks:
                 enforcer.open_task(task)

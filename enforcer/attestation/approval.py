@@ -18,9 +18,9 @@ import re
 from hashlib import sha256
 
 from enforcer.attestation.display import counted, excerpt, quote, read_text, remarks
-from enforcer.attestation.moments import LATEST, format_moment
+from enforcer.attestation.moments import format_moment
 from enforcer.attestation.signers import PRINCIPAL_PATTERN
-from enforcer.ledger.codec import JsonFault, canonical, parse_line
+from enforcer.ledger.codec import MAX_INTEGER, JsonFault, canonical, parse_line
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -124,19 +124,20 @@ def parse_statement(data: bytes) -> Statement:
 
 
 def _malformed(why: str) -> ApprovalFault:
-    return ApprovalFault("statement_malformed", f"This is no statement that could be signed: {why}.")
+    shown = why[:400] if why.isprintable() else ascii(why[:400])[1:-1]  # Names of members come from outside.
+    return ApprovalFault("statement_malformed", f"This is no statement that could be signed: {shown}.")
 
 
 def _problems(statement: Statement) -> Iterator[str]:
     for name, pattern in _TEXTS.items():
         if not re.fullmatch(pattern, getattr(statement, name)):
             yield f"{name} has another form"
-    if not 0 < statement.expires <= LATEST:
+    if not 0 < statement.expires <= MAX_INTEGER:
         yield "expires is no time that can be written"
     if len(statement.reason) > MAX_REASON:
         yield f"reason has more than {MAX_REASON} characters"
     if statement.kind != APPROVE and not statement.reason.strip():
-        yield f"to {statement.kind} takes a reason"
+        yield "all but approve takes a reason"
     yield from _evidence_problems(statement.evidence)
     for name in ("risks", "rules"):
         yield from _name_problems(name, getattr(statement, name))

@@ -65,9 +65,9 @@ def remarks(text: str) -> Iterator[str]:
     """What a reader should know of a whole document, whether or not it is shown."""
     unseen = sum(shown != letter for line in text.split("\n") for shown, letter in _pieces(line))
     if unseen:
-        yield f"{counted(unseen, 'character')} written out: tabs, and what cannot be seen or moves others"
+        yield f"written out: {counted(unseen, 'character')} that cannot be seen or move others"
     if not text.isascii() and any(unicodedata.bidirectional(letter) in ("R", "AL", "AN") for letter in text):
-        yield "letters that run from right to left: a terminal may show a row in another order"
+        yield "letters from right to left: a row may be shown in another order"
     if text and not text.endswith("\n"):
         yield "no line feed at the end"
 

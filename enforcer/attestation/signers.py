@@ -175,7 +175,7 @@ def _parse_time(options: dict[str, str], name: str) -> int:
     if name not in options:
         return 0
     text = options[name]
-    written = re.fullmatch(_TIME, text, re.ASCII)
+    written = re.fullmatch(_TIME, text)
     if written is None:
         raise ValueError(f"{name} is {_shown(text)} and not a time in UTC, as 20260131Z or 20260131235959Z")
     year, month, day, hour, minute, second = (int(part or 0) for part in written.groups())

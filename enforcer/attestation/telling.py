@@ -66,7 +66,40 @@ def _tell(event: Any) -> Told:
         case events.EvidenceRestored():
             facts = (*_digests("Restored", event.restored), *_digests("Replaced", event.replaced))
             return Told("Evidence restored", "", join([f"{len(event.restored)} of it"]), facts)
+        case events.RunObserved():
+            return _ran(event)
+        case events.Vouched():
+            return _said(event)
     return _lease(event)
+
+
+def _ran(event: events.RunObserved) -> Told:
+    ended = f"ended by {event.signal}" if event.signal else f"exit status {event.status}"
+    made = join([", ".join(one.artifact for one in event.made) or "no evidence", f": {ended}"])
+    counts = "yes" if event.configured else "no: the process names another command, so it proves nothing"
+    facts = _facts(
+        ("Configured", counts),
+        ("Sandbox", event.sandbox),
+        ("Tree", event.tree),
+        ("Record of the run", event.observation),
+        *((f"Digest of {one.artifact}", one.digest) for one in event.made),
+    )
+    failed = bool(event.status or event.signal)
+    return Told("Ran", "denied" if failed else "moved", made, (*facts, *_listed("To be looked at", event.labels)))
+
+
+def _said(event: events.Vouched) -> Told:
+    title, tone = {
+        events.ApprovalGranted: ("Approved", "moved"),
+        events.ApprovalRejected: ("Rejected", "denied"),
+    }.get(type(event), ("Rules waived", "denied"))
+    how = f"signed with {event.fingerprint}" if event.signature else "declared, not signed"
+    what = join(
+        [f"leaving {event.phase} by ", quoted(event.principal), f", {how}: ", quoted(event.reason or "no reason")]
+    )
+    rules = _listed("Rules", getattr(event, "rules", ()))
+    facts = _facts(("Statement", event.statement), ("Signature", event.signature), ("Tree", event.tree))
+    return Told(title, tone, what, (*facts, *rules, *_digests("Evidence", event.evidence)))
 
 
 def _lease(event: Any) -> Told:

@@ -184,13 +184,13 @@ class FileLedger:
                 self._held = False
                 self._lock.release()
 
-    def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
+    def append(self, event: Event, data: bytes, *, task: str | None, key: str, now: int | None = None) -> Place:
         if not self._held:
             raise InternalError("append_unlocked", "A line was to be appended without the append lock.")
         if self._stuck:
             raise self._unavailable("ledger_poisoned", self._stuck)
         self._fold.admit(event, task)
-        leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now())
+        leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now() if now is None else now)
         segment, line = self._room(), leaf + b"\n"
         try:
             self._disk.append(segment.fd, line)

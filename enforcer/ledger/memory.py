@@ -69,11 +69,11 @@ class MemoryLedger:
             finally:
                 self._held = False
 
-    def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
+    def append(self, event: Event, data: bytes, *, task: str | None, key: str, now: int | None = None) -> Place:
         if not self._held:
             raise InternalError("append_unlocked", "A line was to be appended without the append lock.")
         self._fold.admit(event, task)
-        leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now())
+        leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now() if now is None else now)
         self._leaves.append(leaf)
         return self._fold.take_own(leaf, event, task=task, key=key, ts=ts)
 

@@ -102,8 +102,9 @@ class Store(Protocol):
         """
         ...
 
-    def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
-        """Write one line in one write: the commit point. `data` is `format_event` of the event.
+    def append(self, event: Event, data: bytes, *, task: str | None, key: str, now: int | None = None) -> Place:
+        """Write one line in one write: the commit point. `data` is `format_event` of the event, and `now` when it was
+        decided (UTC microseconds), where that is not this moment. Its time is not before the one of the line before.
 
         When this returns, every later reader of this machine sees the entry; it is durable only after `sync`. Nothing
         was written when it raises `RequestError` (`entry_too_long`) or `InternalError` (`illegal_event`: an event that

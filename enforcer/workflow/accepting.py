@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def evidence_stage(
-    state: TaskState, phase: Phase, evidence: EvidenceFacts, process: Process, *, now: int
+    state: TaskState, phase: Phase, evidence: EvidenceFacts, process: Process, *, actor: str, now: int
 ) -> tuple[Refusal, ...]:
-    """Every reason why the phase cannot be left on this evidence at `now`."""
+    """Every reason why `actor` cannot leave the phase on this evidence at `now`."""
     refusals = list(evidence.problems)
     waived = approving.waived(state, now=now)
     for verdict in evidence.verdicts:
@@ -32,7 +32,7 @@ def evidence_stage(
         message = f"The process asks nothing of {phase.name}, so there is nothing to accept."
         fix = "Give the phase a rule, and adopt the process."
         refusals.append(Refusal("evidence_missing", message, phase.name, fix=fix))
-    refusals += approving.missing(state, phase, evidence, now=now)
+    refusals += approving.ballot(state, phase, evidence, actor=actor, now=now).missing(evidence.risks)
     if not refusals:
         _check_answered(phase, evidence)
     return tuple(refusals)
@@ -77,5 +77,5 @@ def passed_over(state: TaskState, evidence: EvidenceFacts, *, now: int) -> tuple
             refusals += verdict.refusals
         elif verdict.refusals and (verdict.artifact, verdict.rule) in waived:
             refusals += verdict.refusals
-            names.append(f"waived: {verdict.rule}")
+            names.append(f"{approving.WAIVED}{verdict.rule}")
     return tuple(refusals), tuple(names)

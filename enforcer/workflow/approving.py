@@ -1,8 +1,9 @@
 """Approvals: who said yes to exactly what, who may say it, and what a phase demands.
 
-An approval is bound to an attempt, to the digests of the phase's evidence and to the tree of the working files, and it
-ends. So it is used at most once: whatever changes in between is not what was approved, and the next attempt is another.
-Nobody approves what they wrote themselves.
+An approval is bound to an attempt, to the digests of the phase's evidence, to the tree of the working files and to the
+process in force, and it ends. So it is used at most once: whatever changes in between is not what was approved, and the
+next attempt is another. Nobody approves what they wrote themselves, and nobody speaks for somebody else without their
+signature.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from enforcer.workflow import events
 from enforcer.workflow.answering import APPROVAL, common, refuse
 from enforcer.workflow.events import Refusal
-from enforcer.workflow.state import is_among, principal
+from enforcer.workflow.state import folded, is_among, same_principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +27,17 @@ if TYPE_CHECKING:
 APPROVE, REJECT, WAIVE = "approve", "reject", "waive"
 KINDS = (APPROVE, REJECT, WAIVE)
 
+DECLARED, WAIVED = "declared: ", "waived: "
+REVIEWER_DECLARED = f"{DECLARED}reviewer"  # Who reviewed is known by their own word only.
+
 _EVENTS: dict[str, type[events.Vouched]] = {
     APPROVE: events.ApprovalGranted,
     REJECT: events.ApprovalRejected,
     WAIVE: events.RulesWaived,
 }
+_KIND_OF = {type_: kind for kind, type_ in _EVENTS.items()}
+
+_AGAIN = "Say it again: enforcer approve TASK"
 
 
 # Saying it -----------------------------------------------------------------------------------------------------------
@@ -38,7 +45,10 @@ _EVENTS: dict[str, type[events.Vouched]] = {
 
 def vouch(state: TaskState, command: Vouch, facts: Facts, process: Process) -> Decision:
     """Record what was said, or why it does not count."""
-    refusals = tuple(faults(state, command, process, now=facts.now))
+    refusals = (
+        *_unproven(state, command),
+        *faults(state, command, command.kind, process, actor=facts.actor, now=facts.now),
+    )
     if refusals:
         return refuse(state, command, facts, APPROVAL, refusals)
     said: dict[str, Any] = {
@@ -53,23 +63,31 @@ def vouch(state: TaskState, command: Vouch, facts: Facts, process: Process) -> D
     return _EVENTS[command.kind](**common(facts), **said)
 
 
-def faults(state: TaskState, said: Any, process: Process, *, now: int) -> Iterator[Refusal]:
-    """Why a word, a command or an event, does not count at `now`. A rejection may come from anybody who is known."""
-    kind = said.kind if hasattr(said, "kind") else kind_of(said)
-    if getattr(said, "fault", ""):
+def _unproven(state: TaskState, command: Vouch) -> Iterator[Refusal]:
+    """Why the signature proves nothing; the ledger does not tell, so a verifier asks the objects."""
+    if command.fault:
         fix = "Sign what is there now, with a key that the process lists: enforcer approve TASK"
-        yield _invalid(state, said.fault, fix)
+        yield _invalid(state, command.fault, fix)
+    if command.under != state.digest:
+        yield _invalid(state, "The task has moved to another process since it was said.", _AGAIN)
+
+
+def faults(state: TaskState, said: Any, kind: str, process: Process, *, actor: str, now: int) -> Iterator[Refusal]:
+    """Why a word, a command or an event that `actor` brings, does not count at `now`. Anybody may reject."""
     if (said.phase, said.attempt_id) != (state.phase, state.attempt_id):
-        yield _invalid(state, f"It speaks of another attempt than the one of {state.phase} that is under way.")
+        yield _invalid(state, f"It speaks of another attempt than the one of {state.phase} that is under way.", _AGAIN)
     if said.expires <= now:
-        yield _invalid(state, "It has expired.", "Say it again: enforcer approve TASK")
+        yield _invalid(state, "It has expired.", _AGAIN)
     if said.nonce in state.words:
-        yield _invalid(state, "It was used before; each counts once.", "Say it anew: enforcer approve TASK")
+        yield _invalid(state, "It was used before; each counts once.", _AGAIN)
+    if not said.signature and not same_principal(said.principal, actor):
+        message = f"{actor} says it for {said.principal}, who has not signed it."
+        yield _invalid(state, message, f"Let {said.principal} sign it: enforcer approve TASK --sign-with FILE")
+    if kind != APPROVE and not said.reason.strip():
+        yield _invalid(state, f"To {kind} takes a reason.", "Give it with --reason.")
     if kind == REJECT:
-        if not said.reason.strip():
-            yield _invalid(state, "A rejection needs a reason.", "Give it with --reason.")
         return
-    if process.has(state.phase) and is_among(said.principal, authors_of(state, process.phase(state.phase))):
+    if is_among(said.principal, authors_of(state, process.phase(state.phase))):
         message = f"{said.principal} held the task where it was written; nobody approves their own work."
         yield Refusal("reviewer_is_author", message, state.phase, fix="Let somebody else approve it.")
     if kind == WAIVE:
@@ -77,13 +95,14 @@ def faults(state: TaskState, said: Any, process: Process, *, now: int) -> Iterat
 
 
 def _waiver_faults(state: TaskState, said: Any, process: Process) -> Iterator[Refusal]:
+    """A waiver is signed by who may break the glass, and names rules that the process has over one artifact."""
     if not is_among(said.principal, process.break_glass):
         named = ", ".join(process.break_glass) or "nobody"
         yield _invalid(state, f"The process lets {named} waive rules.", "Keep the rules, or ask one of these.")
-    if not said.reason.strip():
-        yield _invalid(state, "Waiving rules needs a reason.", "Give it with --reason.")
-    phase = process.phase(state.phase) if process.has(state.phase) else None
-    known = {rule.id for rule in phase.rules if rule.artifact == said.artifact} if phase else set()
+    if not said.signature:
+        fix = "Sign it: enforcer approve TASK --waive RULE --artifact NAME --sign-with FILE"
+        yield _invalid(state, "Waiving rules takes a signature.", fix)
+    known = {rule.id for rule in process.phase(state.phase).rules if rule.artifact == said.artifact}
     unknown = sorted(set(said.rules) - known)
     if unknown or not said.rules:
         named = ", ".join(unknown) or "without a name"
@@ -91,25 +110,26 @@ def _waiver_faults(state: TaskState, said: Any, process: Process) -> Iterator[Re
         yield _invalid(state, message, f"One of: {', '.join(sorted(known))}" if known else "")
 
 
-def kind_of(event: Any) -> str:
+def kind_of(event: events.Vouched) -> str:
     """The kind of a word that stands on the ledger."""
-    return next(kind for kind, type_ in _EVENTS.items() if type(event) is type_)
+    return _KIND_OF[type(event)]
 
 
 def _invalid(state: TaskState, message: str, fix: str = "") -> Refusal:
     return Refusal("approval_invalid", message, state.phase, fix=fix)
 
 
-def authors_of(state: TaskState, phase: Phase) -> tuple[str, ...]:
+def authors_of(state: TaskState, phase: Phase, actor: str = "") -> tuple[str, ...]:
     """Whose work it is that leaving the phase speaks of: nobody of these can vouch for it.
 
-    These are the authors of the change and, but for a review, whoever held the task where the evidence was written.
+    These are the authors of the change and, but for a review, whoever held the task where the evidence was written:
+    `actor` is who leaves the phase, who may take the lease with that very entry.
     """
-    writers = () if phase.reviews else state.held.get(phase.name, ())
+    writers = () if phase.reviews else (*state.held.get(phase.name, ()), *((actor,) if actor else ()))
     return tuple(dict.fromkeys((*state.implementers, *writers)))
 
 
-# What a phase demands ------------------------------------------------------------------------------------------------
+# What counts ---------------------------------------------------------------------------------------------------------
 
 
 def given_evidence(phase: str, digests: Mapping[str, str]) -> dict[str, str]:
@@ -118,98 +138,107 @@ def given_evidence(phase: str, digests: Mapping[str, str]) -> dict[str, str]:
 
 
 def counting(state: TaskState, given: Mapping[str, str], tree: str, *, now: int) -> dict[str, Word]:
-    """The approvals of exactly this evidence and tree that have not expired, by nonce."""
+    """The approvals of exactly this evidence and tree that count at `now`, by nonce."""
     return {
         nonce: word
         for nonce, word in state.words.items()
-        if word.kind == APPROVE and not word.process and _speaks_of(word, given, tree) and word.expires > now
-    }
-
-
-def used(state: TaskState, phase: Phase, evidence: EvidenceFacts, *, now: int) -> tuple[str, ...]:
-    """The nonces of the approvals that leaving the phase rests on."""
-    if not phase.approvals:
-        return ()
-    return tuple(counting(state, _given(phase, evidence), evidence.working, now=now))
-
-
-def missing(state: TaskState, phase: Phase, evidence: EvidenceFacts, *, now: int) -> tuple[Refusal, ...]:
-    """What the phase demands of approvals and this evidence has not; a rejection of it stands until it changes."""
-    given = _given(phase, evidence)
-    found = [
-        _missing(phase, f"{word.principal} rejected this evidence: {word.reason}", "Mend it, and ask again.")
-        for word in state.words.values()
-        if word.kind == REJECT and _speaks_of(word, given, evidence.working)
-    ]
-    words = tuple(counting(state, given, evidence.working, now=now).values()) if phase.approvals else ()
-    found += shortfalls(phase, words, evidence.risks, authors_of(state, phase))
-    return tuple(found)
-
-
-def shortfalls(
-    phase: Phase, words: tuple[Word, ...], risks: tuple[str, ...], authors: tuple[str, ...]
-) -> list[Refusal]:
-    """The demands of a phase that these approvals do not meet."""
-    found = []
-    for demand in phase.approvals:
-        if not demand.asked_of(risks):
-            continue
-        who = _approvers(demand, words, authors)
-        if len(who) < demand.count:
-            whose = f" of {', '.join(demand.by)}" if demand.by else ""
-            signed = " signed" if demand.signed else ""
-            why = f" (the change touches {', '.join(sorted(set(risks) & set(demand.risks)))})" if demand.risks else ""
-            message = f"It takes {demand.count}{signed} approval{'s' * (demand.count != 1)}{whose}{why}"
-            found.append(_missing(phase, f"{message}, and there {_are(len(who))} for exactly this evidence."))
-    return found
-
-
-def _approvers(demand: Approval, words: tuple[Word, ...], authors: tuple[str, ...]) -> set[str]:
-    """The different principals that meet a demand, each counted once in whatever spelling."""
-    return {
-        principal(word.principal).casefold().rstrip(".")
-        for word in words
-        if (word.signed or not demand.signed)
-        and not is_among(word.principal, authors)
-        and (not demand.by or is_among(word.principal, demand.by))
+        if _counts(word, APPROVE, now) and not word.process and dict(word.evidence) == given and word.tree == tree
     }
 
 
 def waived(state: TaskState, *, now: int) -> frozenset[tuple[str, str]]:
-    """The rules that are waived now, each as artifact and rule."""
-    return frozenset(
-        (word.artifact, rule)
-        for word in state.words.values()
-        if word.kind == WAIVE and word.expires > now
-        for rule in word.rules
-    )
+    """The rules that are waived at `now`, each as artifact and rule."""
+    words = (word for word in state.words.values() if _counts(word, WAIVE, now))
+    return frozenset((word.artifact, rule) for word in words for rule in word.rules)
 
 
-def adoption_approved(state: TaskState, digest: str, *, now: int) -> bool:
-    """Whether the task may move to the process with `digest`, by the word of somebody who wrote nothing of it."""
+def adoption_approved(state: TaskState, process: Process, digest: str, *, approver: str, actor: str, now: int) -> bool:
+    """Whether the task may leave `process` for the one with `digest`: by the word of `approver`, who wrote nothing.
+
+    It has to be signed, unless the process in force takes declarations wherever it asks for an approval.
+    """
+    signed = any(demand.signed for phase in process.phases for demand in phase.approvals)
+    authors = authors_of(state, process.phase(state.phase), actor)
     return any(
-        word.kind == APPROVE and word.process == digest and word.signed and word.expires > now
+        word.process == digest and same_principal(word.principal, approver) and (word.signed or not signed)
         for word in state.words.values()
+        if _counts(word, APPROVE, now) and not is_among(word.principal, authors)
     )
+
+
+def _counts(word: Word, kind: str, now: int) -> bool:
+    return word.kind == kind and not word.spent and word.expires > now
+
+
+# What a phase demands ------------------------------------------------------------------------------------------------
+
+
+class Ballot:
+    """Everything that was said of one phase's evidence, as it counts where `actor` leaves the phase at `now`."""
+
+    __slots__ = ("_authors", "_phase", "rejections", "words")
+
+    def __init__(
+        self, state: TaskState, phase: Phase, given: Mapping[str, str], tree: str, *, actor: str, now: int
+    ) -> None:
+        self._phase, self._authors = phase, authors_of(state, phase, actor)
+        self.words = counting(state, given, tree, now=now)
+        # A rejection stands for as long as the evidence does, whatever becomes of other files and of the time.
+        self.rejections = tuple(
+            word for word in state.words.values() if word.kind == REJECT and dict(word.evidence) == given
+        )
+
+    def used(self, risks: tuple[str, ...]) -> tuple[str, ...]:
+        """The nonces of the approvals that leaving the phase rests on."""
+        asked = [demand for demand in self._phase.approvals if demand.asked_of(risks)]
+        return tuple(nonce for nonce, word in self.words.items() if any(self._meets(word, demand) for demand in asked))
+
+    def missing(self, risks: tuple[str, ...], among: tuple[str, ...] | None = None) -> list[Refusal]:
+        """What stands against leaving the phase; with `among`, only the approvals with these nonces are looked at."""
+        words = [word for nonce, word in self.words.items() if among is None or nonce in among]
+        found = [
+            _missing(self._phase, f"{word.principal} rejected this evidence: {word.reason}", "Mend it, and ask again.")
+            for word in self.rejections
+        ]
+        for demand in self._phase.approvals:
+            # One principal counts once, in whatever spelling.
+            who = {folded(word.principal) for word in words if self._meets(word, demand)}
+            if demand.asked_of(risks) and len(who) < demand.count:
+                found.append(_missing(self._phase, _shortfall(demand, risks, len(who))))
+        return found
+
+    def is_signed_by(self, actor: str) -> bool:
+        """Whether `actor` has signed exactly this evidence."""
+        return any(word.signed and same_principal(word.principal, actor) for word in self.words.values())
+
+    def _meets(self, word: Word, demand: Approval) -> bool:
+        return (
+            (word.signed or not demand.signed)
+            and not is_among(word.principal, self._authors)
+            and (not demand.by or is_among(word.principal, demand.by))
+        )
+
+
+def ballot(state: TaskState, phase: Phase, evidence: EvidenceFacts, *, actor: str, now: int) -> Ballot:
+    """What was said of this evidence."""
+    given = given_evidence(phase.name, {one.artifact: one.digest for one in evidence.files})
+    return Ballot(state, phase, given, evidence.working, actor=actor, now=now)
 
 
 def labels(state: TaskState, nonces: tuple[str, ...]) -> tuple[str, ...]:
     """What an answer that rests on these approvals rests on by declaration only."""
-    unsigned = sorted(state.words[nonce].principal for nonce in nonces if not state.words[nonce].signed)
-    return tuple(f"declared: approval by {who}" for who in unsigned)
+    unsigned = sorted({state.words[nonce].principal for nonce in nonces if not state.words[nonce].signed})
+    return tuple(f"{DECLARED}approval by {who}" for who in unsigned)
 
 
-def _given(phase: Phase, evidence: EvidenceFacts) -> dict[str, str]:
-    return given_evidence(phase.name, {one.artifact: one.digest for one in evidence.files})
-
-
-def _speaks_of(word: Word, given: Mapping[str, str], tree: str) -> bool:
-    return dict(word.evidence) == dict(given) and word.tree == tree
+def _shortfall(demand: Approval, risks: tuple[str, ...], count: int) -> str:
+    whose = f" of {', '.join(demand.by)}" if demand.by else ""
+    signed = " signed" if demand.signed else ""
+    why = f" (the change touches {', '.join(sorted(set(risks) & set(demand.risks)))})" if demand.risks else ""
+    needed = f"It takes {demand.count}{signed} approval{'s' * (demand.count != 1)}{whose}{why}"
+    there = "is 1" if count == 1 else f"are {count}" if count else "is none"
+    return f"{needed}, and there {there} for exactly this evidence."
 
 
 def _missing(phase: Phase, message: str, fix: str = "Let it be approved: enforcer approve TASK") -> Refusal:
     return Refusal("approval_missing", message, phase.name, fix=fix)
-
-
-def _are(count: int) -> str:
-    return "is 1" if count == 1 else f"are {count}" if count else "is none"

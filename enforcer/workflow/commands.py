@@ -132,7 +132,8 @@ class RestoreEvidence(Command):
 class Run(Command, kw_only=True):
     """Have it recorded what Enforcer saw of a command that it ran, as `artifact` or (empty) as what the process says.
 
-    Only `argv` and `artifact` are what was asked for; the rest is what was seen, in the attempt in which it began.
+    Only `argv` and `artifact` are what was asked for; the rest is what was seen, in the attempt and under the process
+    (by digest) in which it began.
     `faults` say why the run proves nothing.
     """
 
@@ -140,6 +141,7 @@ class Run(Command, kw_only=True):
     artifact: str = ""
     argv: tuple[str, ...] = ()
     attempt_id: str = ""
+    process: str = ""
     observation: str = ""
     configured: bool = False
     made: tuple[Made, ...] = ()
@@ -158,7 +160,8 @@ class Run(Command, kw_only=True):
 class Vouch(Command, kw_only=True):
     """Say something of the task as `principal`: approve, reject or waive. See `events.Vouched` for the fields.
 
-    `fault` says why the signature proves nothing; it is empty for one that does, and for a mere declaration.
+    `fault` says why the signature proves nothing; it is empty for one that does, and for a mere declaration. `under` is
+    the digest of the process whose keys it was held against.
     """
 
     name: ClassVar[str] = "approve"
@@ -168,6 +171,7 @@ class Vouch(Command, kw_only=True):
     principal: str
     nonce: str
     expires: int
+    under: str
     statement: str = ""
     signature: str = ""
     fingerprint: str = ""

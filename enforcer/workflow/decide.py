@@ -176,7 +176,7 @@ def _advance(state: TaskState, command: Advance, facts: Facts, process: Process)
     evidence = facts.evidence
     if evidence is None or (evidence.attempt_id, evidence.process) != (state.attempt_id, state.digest):
         return EVIDENCE_NEEDED
-    refusals = evidence_stage(state, phase, evidence, process, now=facts.now)
+    refusals = evidence_stage(state, phase, evidence, process, actor=facts.actor, now=facts.now)
     if refusals:
         return refuse(state, command, facts, EVIDENCE, refusals, claim)
     return _advanced(state, facts, evidence, process, claim, told)
@@ -192,7 +192,10 @@ def _advanced(
 ) -> Event:
     to, phase = process.following(state.phase), process.phase(state.phase)
     let_pass, waived = passed_over(state, evidence, now=facts.now)
-    approved = approving.used(state, phase, evidence, now=facts.now)
+    ballot = approving.ballot(state, phase, evidence, actor=facts.actor, now=facts.now)
+    approved = ballot.used(evidence.risks)
+    proven = (approving.REVIEWER_DECLARED,) if ballot.is_signed_by(facts.actor) else ()
+    labels = (label for label in evidence.labels if label not in proven)
     return events.PhaseAdvanced(
         **work(state, facts, claim),
         start=state.phase,
@@ -212,7 +215,7 @@ def _advanced(
         warnings=(*told, *let_pass)[: events.REFUSAL_LIMIT],
         tree=evidence.tree,
         commit=evidence.commit,
-        labels=(*evidence.labels, *waived, *approving.labels(state, approved)),
+        labels=(*labels, *waived, *approving.labels(state, approved)),
         approved=approved,
         risks=evidence.risks,
     )
@@ -270,9 +273,11 @@ def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Proce
     if is_among(approver, (facts.actor, *((state.lease.holder,) if state.lease else ()))):
         message = f"{approver} cannot approve its own change of process."
         raise RequestError("approver_is_holder", message, fix="Let somebody else approve it.")
-    if process.approves and not approving.adoption_approved(state, command.digest, now=facts.now):
-        message = "The process in force asks for approvals, and nobody has approved, signed, that the task leaves it."
-        fix = f"Let it be approved: enforcer approve TASK --adopt {command.process}"
+    if process.approves and not approving.adoption_approved(
+        state, process, command.digest, approver=approver, actor=facts.actor, now=facts.now
+    ):
+        message = f"The process in force asks for approvals, and {approver} has not approved that the task leaves it."
+        fix = f"Let {approver}, who wrote nothing of it, approve it: enforcer approve TASK --adopt {command.process}"
         return refuse(state, command, facts, APPROVAL, (Refusal("approval_missing", message, state.phase, fix=fix),))
     return events.ProcessAdopted(
         **common(facts),

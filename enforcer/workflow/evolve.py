@@ -123,6 +123,8 @@ def _advanced(state: TaskState, event: events.PhaseAdvanced, place: Place) -> di
     }
     if event.tree:
         changes |= {"tree": event.tree, "commit": event.commit}
+    if event.risks or event.start in state.risks:
+        changes["risks"] = {**state.risks, event.start: event.risks}
     if event.completed:
         return {**changes, "status": COMPLETED, "lease": None, "words": {}}
     return {**changes, **_entered(state, event.to, event.attempt_id, event.lease)}
@@ -149,6 +151,7 @@ def _backtracked(state: TaskState, event: events.PhaseBacktracked, place: Place)
     return {
         "accepted": {phase: state.accepted[phase] for phase in kept},
         "walked": kept,
+        "risks": {phase: classes for phase, classes in state.risks.items() if phase in kept},
         "invalidated": (*(name for name in state.invalidated if name not in fallen), *fallen),
         "progress_ts": place.ts,
         **_entered(state, event.to, event.attempt_id, event.lease),
@@ -156,7 +159,7 @@ def _backtracked(state: TaskState, event: events.PhaseBacktracked, place: Place)
 
 
 def _abandoned(state: TaskState, event: events.TaskAbandoned, place: Place) -> dict[str, Any]:
-    return {"status": ABANDONED, "lease": None, "progress_ts": place.ts}
+    return {"status": ABANDONED, "lease": None, "progress_ts": place.ts, "words": {}}
 
 
 def _leased(state: TaskState, event: events.LeaseClaimed | events.LeaseTakenOver, place: Place) -> dict[str, Any]:
@@ -202,7 +205,15 @@ def _baseline(state: TaskState, event: events.BaselineAccepted, place: Place) ->
 
 
 def _adopted(state: TaskState, event: events.ProcessAdopted, place: Place) -> dict[str, Any]:
-    return {"process": event.process, "digest": event.digest, "authoring": event.authoring}
+    # Whose key counts, what a rule is and what is to be run: all of it was asked under the process that is left. What
+    # was said stays known, so that it cannot be said again, and a "no" stays one.
+    return {
+        "process": event.process,
+        "digest": event.digest,
+        "authoring": event.authoring,
+        "words": {nonce: word.replace(spent=word.kind != "reject") for nonce, word in state.words.items()},
+        "runs": {name: run.replace(configured=False) for name, run in state.runs.items()},
+    }
 
 
 def _ran(state: TaskState, event: events.RunObserved, place: Place) -> dict[str, Any]:

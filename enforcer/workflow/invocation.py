@@ -33,10 +33,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # What only reads.
     "": ("--version",),
     "status": (),
-    "explain": (),
+    "explain": ("--if-edited=",),
     "leases": (),
     "log": ("--format=",),
     "verify": ("--ref=", "--base=", "--incremental"),
+    "certify": ("--change", "--ref="),
     "audit": ("--rejudge", "--stored", "--format=", "--evidence="),
     "prove": (),
     "verify-proof": (),

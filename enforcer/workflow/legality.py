@@ -1,12 +1,13 @@
 """Whether an event could have been decided: what a verifier asks of history, from the facts that each event carries.
 
-`structure` has been asked before. What is asked here is told by the state and, where it is known, by the process in
-force. Whatever depended on the world outside (an expiry, a file, a repository) cannot be asked again and is not.
+`structure` has been asked before. What is asked here is told by the state, and in `compliance` by the process in force,
+where it is known. Whatever depended on the world outside (a lease's expiry, a file, a repository) cannot be asked again
+and is not.
 """
 
 from __future__ import annotations
 
-from enforcer.workflow import approving, events
+from enforcer.workflow import events
 from enforcer.workflow.answering import (
     APPROVAL,
     ATTESTATION,
@@ -18,21 +19,19 @@ from enforcer.workflow.answering import (
     coalesces,
     escalation,
 )
-from enforcer.workflow.attesting import PARTS, STABLE_PARTS, attestation_stage, drift, kept_back
+from enforcer.workflow.attesting import PARTS, STABLE_PARTS, kept_back
+from enforcer.workflow.compliance import compliance, listed
 from enforcer.workflow.evolve import baseline_name
-from enforcer.workflow.facts import Facts
-from enforcer.workflow.process import ENFORCE, OBSERVED, OFF, REVIEWER
-from enforcer.workflow.running import origin
 from enforcer.workflow.state import OPEN, is_among, principal
 from enforcer.workflow.structure import OF_THE_LEDGER, claim_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator
     from typing import Any
 
     from enforcer.workflow.events import Event
-    from enforcer.workflow.process import Phase, Process
+    from enforcer.workflow.process import Process
     from enforcer.workflow.state import TaskState
 
 _HEX = "0123456789abcdef"
@@ -55,6 +54,9 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "run": (TASK, LEASE, EVIDENCE),
     "approve": (TASK, APPROVAL),
 }
+
+# What a command is refused with where somebody's word does not count, or is missing.
+_APPROVAL_CODES = {"approve": {"approval_invalid", "reviewer_is_author"}, "process adopt": {"approval_missing"}}
 
 
 def legality(
@@ -80,15 +82,8 @@ def legality(
         yield from _refusal(state, event, ts)
     elif kind in _MOVES and not getattr(event, "completed", False):
         yield from _attempt(event.attempt_id, attempts)
-    if process is None or not (kind in _BY_PROCESS or kind in _BY_TIME):
-        return
-    if process.has(state.phase):
-        if kind in _BY_PROCESS:
-            yield from _BY_PROCESS[kind](state, event, process)
-        if kind in _BY_TIME:
-            yield from _BY_TIME[kind](state, event, process, ts)
-    else:
-        yield f"the task stands in {state.phase}, which its process does not have"
+    if process is not None:
+        yield from compliance(state, event, process, ts=ts)
 
 
 def adoption(state: TaskState, event: events.ProcessAdopted, process: Process, adopted: Process) -> Iterator[str]:
@@ -102,7 +97,7 @@ def adoption(state: TaskState, event: events.ProcessAdopted, process: Process, a
 def _authoring(told: tuple[str, ...], process: Process) -> Iterator[str]:
     """Authors are those that the process says, whoever wrote the entry. A phase that it does not have counts nobody."""
     if {name for name in told if process.has(name)} != set(process.authoring):
-        yield f"it has authors in {_listed(told)}, and the process has them in {_listed(process.authoring)}"
+        yield f"it has authors in {listed(told)}, and the process has them in {listed(process.authoring)}"
 
 
 # What every event carries --------------------------------------------------------------------------------------------
@@ -178,8 +173,9 @@ def _refusal(state: TaskState, event: Any, ts: int) -> Iterator[str]:
         yield f"it lists {len(event.refusals)} reasons, and at most {events.REFUSAL_LIMIT} stand in a line"
     due = set(escalation(state, event, event.lease if of_command else None))
     if not due <= set(event.escalation) or (due != set(event.escalation) and not more):
-        yield f"it escalates {_listed(event.escalation)}, and due was {_listed(due)}"
-    if coalesces(state, event, ts):
+        yield f"it escalates {listed(event.escalation)}, and due was {listed(due)}"
+    # A clock that was set back is told in the notes: it is what the gate went by, while the entry's time stood still.
+    if coalesces(state, event, ts - (event.notes.clock_back_us if event.notes is not None else 0)):
         yield f"the same refusal is recorded again within {COALESCE_US // 1_000_000} s, after many of its kind"
 
 
@@ -198,6 +194,12 @@ def _command_refused(state: TaskState, event: events.CommandRefused) -> Iterator
         yield "it is refused for the lease of somebody else, and nobody else held one"
     if event.attested and (event.command, event.stage) != ("attest", ATTESTATION):
         yield f"{event.command} presents a prompt"
+    if event.observation and (event.command, event.stage) != ("run", EVIDENCE):
+        yield f"{event.command} tells of a run"
+    if event.stage == APPROVAL and not {one.code for one in event.refusals} <= _APPROVAL_CODES.get(
+        event.command, set()
+    ):
+        yield f"{event.command} is refused for something else than somebody's word"
 
 
 def _abandoned(state: TaskState, event: events.TaskAbandoned) -> Iterator[str]:
@@ -229,7 +231,7 @@ def _attested(state: TaskState, event: events.PromptAttested) -> Iterator[str]:
         if part in event.parts and baseline_name(who, event.phase, part) not in state.baselines
     }
     if set(event.first) != new:
-        yield f"it says that {_listed(event.first)} was seen for the first time, and {_listed(new)} was"
+        yield f"it says that {listed(event.first)} was seen for the first time, and {listed(new)} was"
 
 
 def _baseline_accepted(state: TaskState, event: events.BaselineAccepted) -> Iterator[str]:
@@ -239,7 +241,7 @@ def _baseline_accepted(state: TaskState, event: events.BaselineAccepted) -> Iter
     last = state.attestations.get(f"{event.principal}/{event.phase}")
     shown = last.parts if last is not None else {}
     if set(event.dropped) != set(kept_back(shown, event.principal, event.phase, state)):
-        yield f"it drops {_listed(event.dropped)}, which is not what {event.principal} kept back"
+        yield f"it drops {listed(event.dropped)}, which is not what {event.principal} kept back"
     if (
         not (event.parts or event.dropped)
         or "volatile" in event.parts
@@ -275,145 +277,6 @@ def _reason(reason: str) -> Iterator[str]:
         yield "it gives no reason"
 
 
-def _listed(names: object) -> str:
-    return ", ".join(sorted(names)) if isinstance(names, set | tuple) and names else "nothing"
-
-
-# By the process ------------------------------------------------------------------------------------------------------
-
-
-def _advance(state: TaskState, event: events.PhaseAdvanced, process: Process) -> Iterator[str]:
-    phase, following = process.phase(state.phase), process.following(state.phase)
-    given = {one.artifact: one for one in event.evidence}
-    if (event.to or None) != following or event.completed != (following is None):
-        yield f"it goes from {state.phase} to {event.to or 'completion'}, and {following or 'completion'} follows"
-    if event.completed and event.attempt_id:
-        yield "it begins an attempt after the last phase"
-    if not phase.rules:
-        yield f"it leaves {state.phase}, and an empty rule set lets nothing pass"
-    yield from _accepted(state, event, phase, given)
-    yield from _judged(state, event, phase, process, given)
-    yield from _vouched(state, event, phase, process)
-
-
-def _accepted(
-    state: TaskState, event: events.PhaseAdvanced, phase: Phase, given: Mapping[str, events.Accepted]
-) -> Iterator[str]:
-    if len(given) != len(event.evidence):
-        yield "it accepts an artifact twice"
-    for artifact in phase.artifacts:
-        if artifact.required_of(event.risks) and artifact.name not in given:
-            yield f"{artifact.name} was not among the evidence"
-    for one in event.evidence:
-        if phase.artifact(one.artifact) is None:
-            yield f"{one.artifact} is not evidence of {phase.name}"
-        if one.origin == OBSERVED and origin(state, one.artifact, one.digest) != OBSERVED:
-            yield f"{one.artifact} is said to be observed, and no run that counts made it"
-        if one.reaffirmed != (state.previous.get(f"{phase.name}/{one.artifact}") == one.digest):
-            yield f"{one.artifact} is {'' if one.reaffirmed else 'not '}said to be what was accepted before"
-
-
-def _judged(
-    state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process, given: Mapping[str, events.Accepted]
-) -> Iterator[str]:
-    """The rules whose answer the event itself tells."""
-    # An entry says which rules it passed over; whether they were waived then is asked with the time.
-    waived = {(word.artifact, rule) for word in state.words.values() for rule in word.rules}
-    for rule in phase.rules:
-        if rule.mode != ENFORCE or rule.artifact not in given:
-            continue
-        if (rule.artifact, rule.id) in waived:
-            continue
-        if rule.kind == OBSERVED and given[rule.artifact].origin != OBSERVED:
-            yield f"{rule.artifact} was claimed where an observation is required"
-        if rule.kind == OBSERVED and event.tree and event.tree != _tree_seen(state, phase, rule.artifact):
-            yield f"{rule.artifact} was observed on other files than those that it was accepted with"
-        if rule.kind == REVIEWER and not process.self_review and is_among(event.actor, state.implementers):
-            yield f"{event.actor} reviews its own work"
-
-
-def _tree_seen(state: TaskState, phase: Phase, artifact: str) -> str:
-    seen = state.runs.get(f"{phase.name}/{artifact}")
-    return seen.tree if seen is not None else ""
-
-
-def _ran(state: TaskState, event: events.RunObserved, process: Process) -> Iterator[str]:
-    """A configured run makes what the process names, in its phase."""
-    phase = process.phase(state.phase)
-    for one in event.made:
-        named = process.observe.get(one.artifact)
-        if phase.artifact(one.artifact) is None:
-            yield f"it makes {one.artifact}, which is not evidence of {phase.name}"
-        elif event.configured and (named is None or named.reader != one.reader):
-            yield f"it says that {one.artifact} was configured, and the process names no such run"
-    if event.configured and not event.made:
-        yield "it says that a run was configured that made nothing"
-
-
-def _said(state: TaskState, event: events.Vouched, process: Process, ts: int) -> Iterator[str]:
-    """It would not have been refused."""
-    for refusal in approving.faults(state, event, process, now=ts):
-        yield f"it counts in spite of {refusal.code}: {refusal.message}"
-    if bool(event.signature) != bool(event.statement):
-        yield "it has a signature without a statement, or a statement without a signature"
-
-
-def _approved(state: TaskState, event: events.PhaseAdvanced, process: Process, ts: int) -> Iterator[str]:
-    """The approvals that it rests on were there, of this evidence, and are what the phase demands."""
-    phase = process.phase(state.phase)
-    given = approving.given_evidence(phase.name, {one.artifact: one.digest for one in event.evidence})
-    trees = {state.words[nonce].tree for nonce in event.approved if nonce in state.words} or {event.tree}
-    if len(trees) > 1:
-        yield "it rests on approvals of different trees"
-    words = approving.counting(state, given, next(iter(trees)), now=ts)
-    if not set(event.approved) <= words.keys():
-        yield "it rests on an approval that did not count"
-    approved = tuple(words[nonce] for nonce in event.approved if nonce in words)
-    for refusal in approving.shortfalls(phase, approved, event.risks, approving.authors_of(state, phase)):
-        yield f"it leaves {state.phase} in spite of {refusal.code}: {refusal.message}"
-
-
-def _adopted_rightly(state: TaskState, event: events.ProcessAdopted, process: Process, ts: int) -> Iterator[str]:
-    if process.approves and not approving.adoption_approved(state, event.digest, now=ts):
-        yield "it leaves a process that asks for approvals, and nobody had approved it"
-
-
-def _vouched(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process) -> Iterator[str]:
-    """The attestation stage again; it looks at nothing of the facts but the actor."""
-    if phase.drift == ENFORCE:
-        facts = Facts(actor=event.actor, now=0, request="", fresh_id="")
-        for refusal in attestation_stage(state, phase, facts, process):
-            yield f"it leaves {state.phase} in spite of {refusal.code}: {refusal.message}"
-
-
-def _backtrack(state: TaskState, event: events.PhaseBacktracked, process: Process) -> Iterator[str]:
-    if not process.has(event.to) or process.index(event.to) >= process.index(state.phase):
-        yield f"it goes back to {event.to}, which is not before {state.phase}"
-
-
-def _drifted(state: TaskState, event: events.PromptAttested, process: Process) -> Iterator[str]:
-    phase = process.phase(state.phase)
-    found = drift(event.parts, principal(event.actor), phase.name, state, process) if phase.drift != OFF else ()
-    if set(event.drift) != set(found):
-        yield f"it tells of drift in {_listed(event.drift)}, and {_listed(found)} drifted"
-    if found and phase.drift == ENFORCE:
-        yield f"it lets a changed prompt pass in {phase.name}"
-
-
-def _refused_rightly(state: TaskState, event: events.CommandRefused, process: Process) -> Iterator[str]:
-    """Order and drift can be judged again from what the event tells."""
-    codes = {one.code for one in event.refusals}
-    if event.stage == ORDER and process.has(event.to or state.phase):
-        ahead = process.index(event.to or state.phase) - process.index(state.phase)
-        expected = "phase_direction" if event.command == "backtrack" or ahead < 0 else "phase_skip"
-        if codes != {expected} or (ahead < 0 if event.command == "backtrack" else ahead in (0, 1)):
-            yield f"{event.command} to {event.to} from {state.phase} is refused as {', '.join(sorted(codes))}"
-    if event.attested:
-        found = drift(event.attested, principal(event.actor), state.phase, state, process)
-        if {one.artifact for one in event.refusals} != set(found) or not found:
-            yield f"it is refused for drift, and {_listed(found)} drifted"
-
-
 _BY_STATE: dict[type[Event], Callable[[TaskState, Any], Iterator[str]]] = {
     events.CommandRefused: _command_refused,
     events.TaskAbandoned: _abandoned,
@@ -423,21 +286,4 @@ _BY_STATE: dict[type[Event], Callable[[TaskState, Any], Iterator[str]]] = {
     events.BaselineAccepted: _baseline_accepted,
     events.ProcessAdopted: _adopted,
     events.EvidenceRestored: _restored,
-}
-
-_BY_PROCESS: dict[type[Event], Callable[[TaskState, Any, Process], Iterator[str]]] = {
-    events.PhaseAdvanced: _advance,
-    events.PhaseBacktracked: _backtrack,
-    events.PromptAttested: _drifted,
-    events.CommandRefused: _refused_rightly,
-    events.RunObserved: _ran,
-}
-
-# What also depends on when it was written.
-_BY_TIME: dict[type[Event], Callable[[TaskState, Any, Process, int], Iterator[str]]] = {
-    events.PhaseAdvanced: _approved,
-    events.ApprovalGranted: _said,
-    events.ApprovalRejected: _said,
-    events.RulesWaived: _said,
-    events.ProcessAdopted: _adopted_rightly,
 }

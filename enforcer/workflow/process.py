@@ -110,6 +110,11 @@ class Phase(Record):
         return any(rule.kind == REVIEWER for rule in self.rules)
 
     @property
+    def observed(self) -> frozenset[str]:
+        """The artifacts that Enforcer has to have observed itself."""
+        return frozenset(rule.artifact for rule in self.rules if rule.kind == OBSERVED and rule.mode == ENFORCE)
+
+    @property
     def weighs_risks(self) -> bool:
         """Whether what is asked for depends on the risk classes that the change touches."""
         return any(each.risks for each in self.artifacts) or any(each.risks for each in self.approvals)

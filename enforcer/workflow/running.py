@@ -9,7 +9,7 @@ from __future__ import annotations
 from enforcer.workflow import events, leasing
 from enforcer.workflow.answering import EVIDENCE, LEASE, refuse, work
 from enforcer.workflow.events import Refusal
-from enforcer.workflow.process import CLAIMED, ENFORCE, OBSERVED
+from enforcer.workflow.process import CLAIMED, OBSERVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,9 +46,12 @@ def run(state: TaskState, command: Run, facts: Facts, process: Process) -> Decis
 
 
 def _moved_on(state: TaskState, command: Run) -> tuple[Refusal, ...]:
-    if command.attempt_id == state.attempt_id:
+    if command.attempt_id != state.attempt_id:
+        message = "The task has gone on to another attempt while the command ran, so it was not of this one."
+    elif command.configured and command.process != state.digest:
+        message = "The task has moved to another process while the command ran, which may name another command."
+    else:
         return ()
-    message = "The task has gone on to another attempt while the command ran, so it was not of this one."
     return (Refusal("evidence_stale", message, state.phase, command.artifact, "Run it again: enforcer run TASK"),)
 
 
@@ -56,7 +59,6 @@ def _unconfigured(command: Run, phase: Phase) -> tuple[Refusal, ...]:
     """A run that the process does not name cannot make what the process wants observed."""
     if command.configured:
         return ()
-    wanted = {rule.artifact for rule in phase.rules if rule.kind == OBSERVED and rule.mode == ENFORCE}
     return tuple(
         Refusal(
             "evidence_unobserved",
@@ -66,7 +68,7 @@ def _unconfigured(command: Run, phase: Phase) -> tuple[Refusal, ...]:
             "Run what the process names: enforcer run TASK. To change it: enforcer process adopt TASK",
         )
         for one in command.made
-        if one.artifact in wanted
+        if one.artifact in phase.observed
     )
 
 

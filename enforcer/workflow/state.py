@@ -23,7 +23,7 @@ def principal(actor: str) -> str:
 
 def same_principal(actor: str, other: str) -> bool:
     """Whether two names may stand for one principal: what sets apart has to be more than letter case or a last dot."""
-    return _folded(actor) == _folded(other)
+    return folded(actor) == folded(other)
 
 
 def is_among(actor: str, principals: Iterable[str]) -> bool:
@@ -31,7 +31,8 @@ def is_among(actor: str, principals: Iterable[str]) -> bool:
     return any(same_principal(actor, one) for one in principals)
 
 
-def _folded(actor: str) -> str:
+def folded(actor: str) -> str:
+    """The one spelling of a principal that all its spellings share."""
     return principal(actor).casefold().rstrip(".")
 
 
@@ -76,7 +77,10 @@ class Run(Record):
 
 
 class Word(Record):
-    """An approval, rejection or waiver of the current attempt. `kind` is `approve`, `reject` or `waive`."""
+    """An approval, rejection or waiver of the current attempt. `kind` is `approve`, `reject` or `waive`.
+
+    One that is `spent` was said under another process than the one in force, and counts no more.
+    """
 
     kind: str
     seq: int
@@ -89,6 +93,7 @@ class Word(Record):
     artifact: str = ""
     rules: tuple[str, ...] = ()
     reason: str = ""
+    spent: bool = False
 
 
 class TaskState(Record, kw_only=True):
@@ -101,6 +106,7 @@ class TaskState(Record, kw_only=True):
     in each phase. `keys` names the entry (`seq`) of each idempotency key that a caller chose. `coalesced` (how many
     refusals), `refused_to` (byte offset) and `guarded` (session → byte offset) tell what earlier entries have sealed.
     `runs` maps `phase/artifact` to what Enforcer saw of it last, and `words` nonces to what was said of this attempt.
+    `risks` names the risk classes that each phase was accepted with, where there were any.
     `seq`, `task_seq`, `head` and `ts` are of the last entry.
     """
 
@@ -141,6 +147,7 @@ class TaskState(Record, kw_only=True):
     ts: int = 0
     runs: Mapping[str, Run] = {}
     words: Mapping[str, Word] = {}
+    risks: Mapping[str, tuple[str, ...]] = {}
 
     nested: ClassVar[Mapping[str, type[Record]]] = {"lease": Lease, "last_refusal": Refusal}
     nested_maps: ClassVar[Mapping[str, type[Record]]] = {
@@ -160,6 +167,11 @@ class TaskState(Record, kw_only=True):
     def implementers(self) -> tuple[str, ...]:
         """The principals that held the lease in an authoring phase, in any attempt."""
         return tuple(dict.fromkeys(who for phase in self.authoring for who in self.held.get(phase, ())))
+
+    @property
+    def risks_before(self) -> frozenset[str]:
+        """The risk classes that the change touched where a phase was left, of the phases that count."""
+        return frozenset(name for classes in self.risks.values() for name in classes)
 
     def accepted_files(self) -> dict[str, Accepted]:
         """What counts now, by `phase/artifact`."""

@@ -20,7 +20,7 @@ from enforcer.attestation.approval import (
     render,
     statement_bytes,
 )
-from enforcer.attestation.moments import LATEST
+from enforcer.ledger.codec import MAX_INTEGER
 
 DOCUMENT = b'{"reviewer": "ada"}\n'
 NAME = "REVIEW/review_rubric.json"
@@ -49,28 +49,29 @@ WAIVER = APPROVAL.replace(kind="waive", reason="Outage", artifact="review_rubric
 
 
 def hexadecimal(size: int) -> st.SearchStrategy[str]:
-    return st.binary(min_size=size // 2, max_size=size // 2).map(bytes.hex)
+    return st.integers(0, 0xFFFF).map(lambda number: f"{number:x}".rjust(size, "a"))
 
 
-IDS = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,8}", fullmatch=True)
+# Few values of each kind, so that two statements often differ in one of them alone.
+IDS = st.sampled_from(["a", "b", "ab", "0._-", "a" * 64])
 NAMES = st.lists(IDS, max_size=3, unique=True).map(sorted).map(tuple)
-ARTIFACTS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)
+ARTIFACTS = st.sampled_from(["a", "A.md", "a.md", "0-._Z", "z" * 64])
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 
 
 @st.composite
 def statements(draw: st.DrawFn) -> Statement:
     kind = draw(st.sampled_from(KINDS))
-    waives = {"artifact": draw(ARTIFACTS), "rules": draw(NAMES.filter(bool))} if kind == "waive" else {}
+    waives: dict[str, Any] = {"artifact": draw(ARTIFACTS), "rules": draw(NAMES.filter(bool))} if kind == "waive" else {}
     return Statement(
         kind=kind,
         ledger=draw(hexadecimal(32)),
         task=draw(ARTIFACTS),
-        phase=draw(st.from_regex(r"[A-Z][A-Z0-9_]{0,5}", fullmatch=True)),
+        phase=draw(st.sampled_from(["REVIEW", "PR", "A_1"])),
         attempt_id=draw(hexadecimal(32)),
         process=draw(hexadecimal(64)),
-        principal=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,9}", fullmatch=True)),
-        expires=draw(st.integers(1, LATEST)),
+        principal=draw(st.sampled_from(["ada", "Ada", "bob@example.org", "0@._+-"])),
+        expires=draw(st.integers(1, MAX_INTEGER)),
         nonce=draw(hexadecimal(32)),
         evidence=draw(st.dictionaries(ARTIFACTS.map("REVIEW/{}".format), hexadecimal(64), max_size=3)),
         tree=draw(st.just("") | hexadecimal(40) | hexadecimal(64)),
@@ -127,6 +128,7 @@ def refused(data: bytes) -> str:
         lambda data: data.replace(b'"artifact":"",', b""),
         lambda data: data.replace(b'"artifact":"",', b'"artifact":"","artifact":"",'),
         lambda data: data.replace(b'"artifact"', b'"artifacts"'),
+        lambda data: data.replace(b'"artifact"', b'"\\u001b[2J"'),
         lambda data: data.replace(b'"artifact":""', b'"artifact":null'),
         lambda data: data.replace(b"approval/v1", b"approval/v2"),
         lambda data: data.replace(b'"rules":[]', b'"rules":[1]'),
@@ -138,12 +140,16 @@ def refused(data: bytes) -> str:
         lambda data: b"null",
         lambda data: b"[" * 100_000,
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_only_the_one_form_of_a_statement_is_read(change) -> None:
     changed = change(statement_bytes(APPROVAL))
     assert changed != statement_bytes(APPROVAL)
     refused(changed)
+
+
+def test_a_statement_of_a_later_format_is_told_from_a_damaged_one() -> None:
+    assert FORMAT in refused(statement_bytes(APPROVAL).replace(b"approval/v1", b"approval/v2"))
 
 
 @given(st.binary())
@@ -167,7 +173,7 @@ FAULTS: list[dict[str, Any]] = [
     {"principal": "ada\u202e"},
     {"expires": 0},
     {"expires": -1},
-    {"expires": LATEST + 1},
+    {"expires": MAX_INTEGER + 1},
     {"nonce": ""},
     {"nonce": "4" * 33},
     {"tree": "6" * 39},

@@ -146,12 +146,12 @@ def test_what_is_shown_of_a_short_document_is_all_of_it(text: str) -> None:
         ("plain\n", []),
         ("plain", ["no line feed at the end"]),
         ("", []),
-        ("a\tb\x1b\n", ["2 characters written out: tabs, and what cannot be seen or moves others"]),
+        ("a\tb\x1b\n", ["written out: 2 characters that cannot be seen or move others"]),
         (
             "x\n" * 100 + "\u200b\n" + "x\n" * 100,
-            ["1 character written out: tabs, and what cannot be seen or moves others"],
+            ["written out: 1 character that cannot be seen or move others"],
         ),
-        ("שלום\n", ["letters that run from right to left: a terminal may show a row in another order"]),
+        ("שלום\n", ["letters from right to left: a row may be shown in another order"]),
     ],
 )
 def test_what_a_reader_should_know_is_told_also_of_what_is_not_shown(text: str, told: list[str]) -> None:

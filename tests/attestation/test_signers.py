@@ -84,9 +84,9 @@ def test_ssh_keygen_takes_what_is_taken_here(tmp_path: Path, line: str) -> None:
     assert stock_verify(tmp_path, b"x", stock_sign(key, b"x"), allowed, "ada").returncode == 0
 
 
-@given(moment=st.datetimes(datetime.datetime(1971, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59)))
-def test_every_time_is_read_as_the_calendar_has_it(moment: datetime.datetime) -> None:
-    utc = moment.replace(tzinfo=datetime.UTC, microsecond=0)
+@given(seconds=st.integers(31_536_000, 253_402_300_799))
+def test_every_time_is_read_as_the_calendar_has_it(seconds: int) -> None:
+    utc = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     assert only(f'ada valid-after="{utc:%4Y%m%d%H%M%S}Z" {ED}').valid_after == _us(utc)
 
 
@@ -145,20 +145,22 @@ def test_certificates_are_refused_by_name(line: str) -> None:
         ED + "=",
         "ssh-ed25519 " + base64(string(b"ssh-ed25519") + string(b"\1" * 31)),
         "ssh-ed25519 " + base64(string(b"ssh-ed25519") + string(b"\1" * 32) + b"\0"),
-        "ssh-ed25519 " + base64(string(b"ssh-ed25519") + string(b"\1" * 32))[:-1] + "1",
+        rsa(2056).replace("Q==", "R=="),
         "ssh-ed25519 " + base64(b"\xff\xff\xff\xff"),
         "ssh-ed25519 é",
         "ecdsa-sha2-nistp256 "
         + base64(string(b"ecdsa-sha2-nistp256") + string(b"nistp384") + string(b"\4" + b"\1" * 64)),
         "ecdsa-sha2-nistp256 "
         + base64(string(b"ecdsa-sha2-nistp256") + string(b"nistp256") + string(b"\2" + b"\1" * 32)),
+        "ecdsa-sha2-nistp256 "
+        + base64(string(b"ecdsa-sha2-nistp256") + string(b"nistp256") + string(b"\2" + b"\1" * 64)),
         "sk-ssh-ed25519@openssh.com "
         + base64(string(b"sk-ssh-ed25519@openssh.com") + string(b"\1" * 32) + string(b"")),
         "sk-ssh-ed25519@openssh.com " + base64(string(b"sk-ssh-ed25519@openssh.com") + string(b"\1" * 32)),
         "",
         "ssh-ed25519",
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_a_key_that_is_weak_or_has_two_forms_or_none_is_refused(key: str) -> None:
     assert len(problems(f"ada {key}\n")) == 1
@@ -183,7 +185,7 @@ def test_a_key_that_is_weak_or_has_two_forms_or_none_is_refused(key: str) -> Non
         'valid-after="202601012400Z"',
         'valid-after="20260101000060Z"',
         'valid-after="19700101Z"',
-        'valid-after="٢٠٢٦٠١٠١Z"',
+        'valid-after="\u0662\u0660\u0662\u0666\u0660\u0661\u0660\u0661Z"',
         'valid-after="20260102Z",valid-before="20260102Z"',
         'zone="1"',
         'namespaces="git",',
@@ -230,7 +232,12 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_line() -> None:
 
 @given(st.binary(max_size=200) | st.text(alphabet='ad*,?!"= \t\n#ssh-ed25519AZ', max_size=200).map(str.encode))
 def test_nothing_that_is_read_breaks_the_reader(data: bytes) -> None:
+    if not _is_taken(data):
+        assert problems(data)
+
+
+def _is_taken(data: bytes) -> bool:
     try:
-        assert parse_allowed_signers(data)
-    except SignersFault as fault:
-        assert str(fault).isprintable()
+        return bool(parse_allowed_signers(data))
+    except SignersFault:
+        return False

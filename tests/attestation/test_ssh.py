@@ -17,6 +17,7 @@ from enforcer.attestation import ssh
 from enforcer.attestation.approval import ApprovalFault, Statement, parse_statement, statement_bytes
 from enforcer.attestation.signers import parse_allowed_signers
 from enforcer.attestation.ssh import find_signer, sign, verify
+from enforcer.attestation.sshsig import parse_signature
 from enforcer.errors import UnavailableError
 from tests.attestation.sshkeys import HardwareKey, armor, make_key, public, sshsig, stock_sign, stock_verify, string
 from tests.sources import ROOT
@@ -56,7 +57,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     folder = tmp_path_factory.mktemp("keys")
     return Keys(
         folder,
-        *(make_key(folder, name) for name in ("ada", "bob", "eve")),
+        make_key(folder, "ada"),
+        make_key(folder, "bob"),
+        make_key(folder, "eve"),
         make_key(folder, "ecdsa", "-t", "ecdsa", "-b", "521"),
         make_key(folder, "rsa", "-t", "rsa", "-b", "2048"),
     )
@@ -167,7 +170,7 @@ def test_a_signature_that_was_made_for_something_else_is_no_approval(keys: Keys,
 
 def test_a_namespace_that_was_exchanged_afterwards_does_not_hold(keys: Keys, allowed: str) -> None:
     other = stock_sign(keys.ada, DATA, "enforcer-approvaL")
-    raw = ssh.parse_signature(other)
+    raw = parse_signature(other)
     assert raw.namespace == "enforcer-approvaL"
     data = _dearmored(other).replace(b"enforcer-approvaL", b"enforcer-approval")
     assert refused(armor(data), allowed) == "signature_mismatch"
@@ -265,9 +268,19 @@ def test_what_is_no_signature_is_called_so(allowed: str, text: str) -> None:
     assert refused(text, allowed) == "signature_malformed"
 
 
-@pytest.mark.parametrize("change", [lambda data: data + b"\0", lambda data: data.replace(b"sha512", b"sha384")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data + b"\0",
+        lambda data: data.replace(b"sha512", b"sha384"),
+        lambda data: data.replace(string(b""), string(b"x")),
+        lambda data: data.replace(b"\0\0\0\x53\0", b"\0\0\0\x52\0").replace(b"\0\0\0\x40", b"\0\0\0\x3f")[:-1],
+    ],
+)
 def test_a_signature_with_something_else_in_it_is_no_signature(keys: Keys, allowed: str, change) -> None:
-    assert refused(armor(change(_dearmored(stock_sign(keys.ada, DATA)))), allowed) == "signature_malformed"
+    raw = _dearmored(stock_sign(keys.ada, DATA))
+    assert change(raw) != raw
+    assert refused(armor(change(raw)), allowed) == "signature_malformed"
 
 
 def test_an_unusable_list_lets_nobody_sign(keys: Keys) -> None:
@@ -375,6 +388,16 @@ def test_what_is_no_ssh_keygen_signs_nothing(
         sign(DATA, str(keys.ada))
     assert caught.value.code == "signing_failed"
     assert caught.value.message.isprintable()
+
+
+def test_a_program_that_signs_for_another_purpose_is_not_believed(
+    keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f"for last; do :; done; exec /usr/bin/ssh-keygen -q -Y sign -f {keys.ada} -n file $last"
+    _script(tmp_path, "ssh-keygen", body)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(UnavailableError, match="for another purpose"):
+        sign(DATA, str(keys.ada))
 
 
 def test_a_relative_folder_of_the_search_path_is_not_looked_into(

@@ -57,8 +57,8 @@ class Shelf:
 class Pages(MemoryLedger):
     """Takes any event: what telemetry tells of is not for telemetry to judge, so a story need not be a legal walk."""
 
-    def append(self, event: Event, data: bytes, *, task: str | None, key: str) -> Place:
-        leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now())
+    def append(self, event: Event, data: bytes, *, task: str | None, key: str, now: int | None = None) -> Place:
+        leaf, ts = self._fold.next_leaf(data, task=task, now=self._clock.now() if now is None else now)
         self._leaves.append(leaf)
         return self._fold.take_own(leaf, event, task=task, key=key, ts=ts)
 

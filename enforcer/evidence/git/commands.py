@@ -41,8 +41,9 @@ _ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
-    # Beside its replaced objects, which an option turns off, a repository can have a file of made-up parents.
+    # Beside replaced objects, which an option turns off, files can name other parents of a commit, or none.
     "GIT_GRAFT_FILE": "/dev/null",
+    "GIT_SHALLOW_FILE": "/dev/null",
     # A partial clone would fetch what it lacks, through a program that its configuration names.
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_NO_LAZY_FETCH": "1",

@@ -21,8 +21,8 @@ _LETTERS = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13, b
 def changed_lines(diff: bytes) -> dict[str, frozenset[int]]:
     """The numbers, in the new file, of the lines that a diff adds or modifies; only files that have any.
 
-    Paths are relative to the top of the repository; bytes that are not UTF-8 stand in them as `\\xNN`. Raises
-    `Unreadable` for what is no such diff.
+    Paths are relative to the top of the repository, and as text what `evidence.git` makes of them. Raises `Unreadable`
+    for what is no such diff.
     """
     changed: dict[str, set[int]] = {}
     path: str | None = None
@@ -91,7 +91,15 @@ def _path(name: bytes, number: int) -> str:
     name = _unquoted(name) if name.startswith(b'"') else name.removesuffix(b"\t")
     if not name.startswith(b"b/"):
         raise Unreadable(f"line {number} of the diff names a file without the prefix b/: {shown(name[:80])}")
-    return name[2:].decode("utf-8", "backslashreplace")
+    return _shown(name[2:])
+
+
+def _shown(path: bytes) -> str:
+    """A path as text, in the same way as `evidence.git` shows one, so that both name a file alike."""
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return "./" + path.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
 def _unquoted(name: bytes) -> bytes:

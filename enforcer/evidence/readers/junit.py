@@ -14,7 +14,8 @@ Habits of real writers, each seen in the outputs that the tests keep:
   an `error` and a `failure` of one name.
 - node counts a nested suite as one test of the suite around it.
 - mocha's own reporter calls every failure an error in its attributes.
-- surefire tells of earlier tries of a test in `rerun…` and `flaky…` elements; the last one decides.
+- surefire tells of earlier tries of a test in `rerun…` and `flaky…` elements; the last one decides. Its attributes
+  count what ran in the last round, which are only the tests that had failed before.
 - gotestsum counts a package that does not build as an error of the whole, without a case.
 """
 
@@ -249,8 +250,8 @@ def _check_bad(suite: _Suite) -> None:
 def _check_tests(suite: _Suite, *, is_pytest: bool) -> None:
     """`tests` counts the cases, within the habits of writers.
 
-    What failed, or was tried again, may stand for more cases than tests. Others that are not counted as tests must have
-    taken no time, and are not believed to have passed.
+    What failed may stand for more cases than tests. Others that are not counted as tests must have taken no time, and
+    are not believed to have passed. After reruns the attributes are those of the last try, which ran some tests only.
     """
     told = suite.told.get("tests")
     within = [suite.cases - sum(one.cases for one in suite.inner) + len(suite.inner), suite.cases]
@@ -263,7 +264,9 @@ def _check_tests(suite: _Suite, *, is_pytest: bool) -> None:
             return
     if told > max(within):
         raise _cut(suite, plural(told, "test"), suite.cases)
-    surplus = suite.cases - told - suite.bad - suite.reruns
+    if suite.reruns:
+        return
+    surplus = suite.cases - told - suite.bad
     if surplus > suite.instant:
         raise _uncounted(suite, told)
     if not suite.inner:

@@ -101,7 +101,7 @@ def execute(command: Command, *, show: Callable[[bytes], None], redact: Redactio
         started=run.started,
         duration_us=run.duration_us,
         output=run.output.finish(),
-        ended=run.ended or run.output.overflow,
+        ended=run.ended or run.output.overflow or (INTERRUPTED if report.get("interrupted") else ""),
         orphans=report.get("killed", 0),
     )
 
@@ -143,7 +143,8 @@ class _Run:
 
     def __init__(self, command: Command, control: socket.socket, pipe: int, output: _Output, clock: Clock) -> None:
         self._command, self._control, self._pipe, self._clock = command, control, pipe, clock
-        self._restart()
+        self.started, self._began = clock.now(), self._now()
+        self._deadline = self._began + command.timeout_us
         self._answers = bytearray()
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
@@ -170,11 +171,6 @@ class _Run:
             fix = "End them by hand. A command must not start processes faster than they can be killed."
             raise UnavailableError("run_not_ended", message, where=self._command.folder, fix=fix)
         return report
-
-    def _restart(self) -> None:
-        """The time of the command begins now."""
-        self.started, self._began = self._clock.now(), self._now()
-        self._deadline = self._began + self._command.timeout_us
 
     def _now(self) -> int:
         return self._clock.boot()[1] // 1000
@@ -222,7 +218,6 @@ class _Run:
         return None if data else self._bereft()
 
     def _begin(self, message: dict[str, Any]) -> None:
-        self._restart()
         self._main = message.get("pid", 0)
         if not self._main:
             raise _start_failure(self._command, message["failed"], message["errno"])
@@ -267,10 +262,13 @@ def _kept(request: dict[str, Any]) -> Iterator[tuple[socket.socket, int]]:
         finally:
             theirs.close()
             os.close(write_end)
+        # It says that it is ready, so that no time of its own counts as the command's.
+        if ours.recv(len(keeper.READY)) != keeper.READY:
+            raise _run_failed("the process that was to keep it ended at once")
         try:
             ours.sendall(json.dumps(request).encode() + b"\n")
         except ConnectionError:
-            pass  # It ended at once; the missing answer tells.
+            pass  # Somebody killed it; the missing answer tells.
         yield ours, pipe
     finally:
         ours.close()

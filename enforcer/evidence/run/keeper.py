@@ -5,11 +5,15 @@ children (on Linux it is their subreaper), so they are told apart from every oth
 be killed at any moment, even by a signal that cannot be caught: its end of the control socket closes, and all that was
 started ends. And nothing is changed in the process that calls the library: no signal handler, no attribute.
 
-On the control socket (file descriptor 0) it is given one line of JSON, `{"program", "argv", "environment", "folder",
-"limits"}`, and then single bytes: `T` to end the command kindly, `K` to end everything now. It answers with lines:
+On the control socket (descriptor 0) it says `R` when it is ready. It is given one line of JSON, `{"program", "argv",
+"environment", "folder", "limits"}`, and then single bytes: `T` to end the command kindly, `K` to end everything now. It
+answers with two lines of JSON:
 
-    {"pid": …}                              the command runs; or {"failed": <step>, "errno": …}, and it does not
-    {"status": …, "killed": …, "left": …}   all has ended: wait status, how many had to be killed, how many remain
+    {"pid": …}   the command runs; or {"failed": <step>, "errno": …}, and it does not, and no other line follows
+    {"status": <wait status>, "killed": …, "left": …, "interrupted": …}   all has ended
+
+`killed` counts what was alive after the command had ended, `left` what could not be killed. `interrupted`: somebody
+else asked the keeper to end, while the command ran.
 
 The command inherits no descriptor but its three, and cannot open the socket through /proc, as it could a pipe: it
 cannot write an answer of its own. Its output goes where the keeper's own standard output leads.
@@ -32,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TERMINATE, KILL = b"T", b"K"
+READY, TERMINATE, KILL = b"R", b"T", b"K"
 
 # How long to go on killing before what remains is reported: only what cannot be killed, or multiplies faster, does.
 PATIENCE_S = 5.0
@@ -51,6 +55,7 @@ class Keeper:
         self._main = 0
         self._status: int | None = None
         self._killed = 0
+        self._interrupted = False
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start the command; the first answer."""
@@ -75,10 +80,10 @@ class Keeper:
         while self._status is None:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if self._wakeup in ready and set(os.read(self._wakeup, 4096)) & set(_ENDING):
+                self._interrupted = True
                 return
             if self._control in ready:
-                order = os.read(self._control, 1)
-                if order != TERMINATE:
+                if read(self._control, 1) != TERMINATE:
                     return
                 signal_group(self._main, signal.SIGTERM)
             self._reap()
@@ -92,7 +97,8 @@ class Keeper:
             for pid in self._children():
                 kill(pid)
             left = self._children()
-        return {"status": self._status, "killed": self._killed, "left": len(left) if self._reap() else 0}
+        remain = len(left) if self._reap() else 0
+        return {"status": self._status, "killed": self._killed, "left": remain, "interrupted": self._interrupted}
 
     def _reap(self) -> bool:
         """Whether there is a child still, after all that ended were reaped."""
@@ -207,11 +213,19 @@ def listen() -> int:
     return read_end
 
 
+def read(descriptor: int, size: int) -> bytes:
+    """What Enforcer says; nothing where it is gone. It may go without having read our answer, which is an error."""
+    try:
+        return os.read(descriptor, size)
+    except OSError:
+        return b""
+
+
 def read_line(descriptor: int) -> bytes:
     """One line, and not a byte more."""
     parts: list[bytes] = []
     while not parts or not parts[-1].endswith(b"\n"):
-        part = os.read(descriptor, 65_536)
+        part = read(descriptor, 65_536)
         if not part:
             return b""
         parts.append(part)
@@ -228,16 +242,20 @@ def answer(control: int, message: dict[str, Any]) -> None:
 def main() -> None:
     # Duplicates are closed when the command starts; the originals become its own standard streams.
     control = os.dup(0)
+    adopt_orphans()
+    wakeup = listen()
+    os.write(control, READY)
     request = read_line(control)
     if not request:
         return
-    adopt_orphans()
-    keeper = Keeper(control, listen())
+    keeper = Keeper(control, wakeup)
     started = keeper.start(json.loads(request))
     answer(control, started)
     if "pid" in started:
-        keeper.watch()
-        answer(control, keeper.end())
+        try:
+            keeper.watch()
+        finally:
+            answer(control, keeper.end())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the cost of an edit looks: what falls, and the commands of the two ways back."""
+"""How the cost of an edit looks: what has to be earned once more, and the commands of the two ways back."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ if TYPE_CHECKING:
 
 
 def show_cost(found: Cost) -> None:
-    """Print what an edit costs, and how it is undone or earned back."""
-    for name in found.names:
-        line(f"  edited    {name}")
-    told = (
-        ("falls", found.falls),
-        ("again", found.phases),
-        ("to run", found.runs),
-        ("to approve", found.approvals),
-        ("stands", found.reaffirmed),
-        ("anew", tuple(f"{one.name}, for {one.why}" for one in found.anew)),
-    )
-    for title, names in told:
-        for name in names:
-            line(f"  {title:9} {name}")
+    """Print what an edit costs besides what falls with it, and how it is undone or earned back."""
     for command in found.restore:
         line(f"  undo it   {command}")
     for number, step in enumerate(found.steps, 1):
-        line(f"  {'' if number > 1 else 'earn it':9} {number}. {step.phase}: {_told(step)}")
+        line(f"  {'' if number > 1 else 'or earn it':9} {number}. {step.phase}: {_told(step)}")
+    anew = tuple(f"{one.name}: {one.why}" for one in found.anew)
+    here = tuple(name for name in found.runs if name not in {one.name for one in found.anew})
+    for title, names in (
+        ("on that way, once more", found.phases),
+        ("anew", anew),
+        ("to be run anew", here),
+        ("to be approved anew", found.approvals),
+        ("reaffirmed as they stand", found.reaffirmed),
+    ):
+        if names:
+            line(f"            {title}: {', '.join(names)}")
 
 
 def _told(step: Step) -> str:

@@ -96,7 +96,7 @@ def check(task: str, phase: str | None, root: str | None, as_json: bool, actor: 
         _check_current(task, state.status, state.phase, phase, process.order)
         facts = handle.evidence()
         rows = artifact_rows(enforcer, handle, facts)
-        refusals = evidence_stage(state, handle.phase(), facts, process, now=enforcer.clock.now())
+        refusals = evidence_stage(state, handle.phase(), facts, process, actor=handle.actor, now=enforcer.clock.now())
     members = {
         "ok": not refusals,
         "task": task,

@@ -11,6 +11,8 @@ from enforcer.surfaces.cli.options import opened, reading
 from enforcer.surfaces.cli.output import line, plain, show_json
 from enforcer.telemetry.spans import span_of, trace_of
 from enforcer.workflow.events import (
+    ApprovalGranted,
+    ApprovalRejected,
     BaselineAccepted,
     CommandRefused,
     EvidenceRestored,
@@ -21,6 +23,8 @@ from enforcer.workflow.events import (
     PhaseBacktracked,
     ProcessAdopted,
     PromptAttested,
+    RulesWaived,
+    RunObserved,
     TaskAbandoned,
     TaskOpened,
     ToolRefused,
@@ -123,6 +127,10 @@ def sentence(entry: Entry) -> str:
             )
         case EvidenceRestored():
             return f"restored {', '.join(event.restored)}"
+        case RunObserved():
+            return _run(event)
+        case ApprovalGranted() | ApprovalRejected() | RulesWaived():
+            return _word(event)
     return event.type.replace(".", " ")
 
 
@@ -133,6 +141,26 @@ def _refusal(event: CommandRefused | ToolRefused) -> str:
         what = event.tool
     codes = ", ".join(dict.fromkeys(one.code for one in event.refusals))
     return f"refused {what} in {event.phase}: {codes}{'; escalated' if event.escalation else ''}"
+
+
+def _run(event: RunObserved) -> str:
+    ended = f"ended by {event.signal}" if event.signal else f"exit status {event.status}"
+    files = ", ".join(f"{one.artifact} {one.digest[:12]}" for one in event.made)
+    counts = "" if event.configured else ", not configured"
+    return f"ran what makes {files or 'no evidence'}: {ended} in sandbox {event.sandbox}{counts}"
+
+
+def _word(event: ApprovalGranted | ApprovalRejected | RulesWaived) -> str:
+    how = f"signed with {event.fingerprint}" if event.signature else "declared"
+    why = f": {event.reason}" if event.reason else ""
+    match event:
+        case RulesWaived():
+            what = f"waived {', '.join(event.rules)} of {event.artifact}"
+        case ApprovalRejected():
+            what = f"rejected leaving {event.phase}"
+        case _:
+            what = "approved another process" if event.process else f"approved leaving {event.phase}"
+    return f"{event.principal} {what}{why} ({how})"
 
 
 def _lease(event: LeaseClaimed | LeaseTakenOver | LeaseReleased) -> str:

@@ -7,6 +7,7 @@ Loading the library takes longer than the answer itself. So the plain form of th
 from __future__ import annotations
 
 from enforcer.enforcer import Enforcer
+from enforcer.surfaces.cli.costs import show_cost
 from enforcer.surfaces.cli.output import for_task, line, shell_note, show_json
 from enforcer.workflow.record import Record
 from enforcer.workflow.state import OPEN
@@ -84,6 +85,8 @@ def _show(found: Status) -> None:
         line(f"  changed   {name} is no longer what was accepted")
     for name in found.falls:
         line(f"  falls     {name} stands on it")
+    if found.cost is not None:
+        show_cost(found.cost)
     for name in found.invalidated:
         line(f"  set aside {name}, to be earned again")
     if found.stalled_minutes:

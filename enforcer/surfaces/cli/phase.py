@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from enforcer.surfaces.cli.costs import show_cost
 from enforcer.surfaces.cli.options import acting, opened, reading, task_argument
 from enforcer.surfaces.cli.output import line, refusals_json, refusals_text, shell_note, show_json
 from enforcer.workflow.process import ENFORCE
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from enforcer.enforcer import Enforcer
     from enforcer.task import Task
+    from enforcer.workflow.cost import Cost
     from enforcer.workflow.events import Refusal
     from enforcer.workflow.facts import EvidenceFacts
     from enforcer.workflow.process import Phase
@@ -25,15 +27,22 @@ Rows = list[tuple["dict[str, Any]", "list[Refusal]"]]
 
 @click.command()
 @task_argument
+@click.option(
+    "--if-edited", "edited", multiple=True, metavar="PHASE/ARTIFACT", help="What an edit of this would cost, alone."
+)
 @reading
 @acting
-def explain(task: str, root: str | None, as_json: bool, actor: str | None) -> int:
-    """What the phase of TASK needs, what is there, and what advance would answer now. Records nothing."""
+def explain(task: str, edited: tuple[str, ...], root: str | None, as_json: bool, actor: str | None) -> int:
+    """What the phase of TASK needs, what is there, and what advance would answer now. Records nothing.
+
+    Where an accepted document was edited, and with --if-edited, it says what falls with that and how it is earned back.
+    """
     with opened(root, actor) as enforcer:
         handle = enforcer.task(task)
         found = handle.status()
         rows = artifact_rows(enforcer, handle) if found.state == OPEN else []
         event, _ = handle.preview()
+        costs = handle.cost(*map(_accepted_name, edited)) if edited else found.cost
     refusals = event.refused if event is not None else ()
     members = {
         "task": task,
@@ -45,14 +54,26 @@ def explain(task: str, root: str | None, as_json: bool, actor: str | None) -> in
         "artifacts": [row for row, _ in rows],
         "changed": list(found.changed),
         "falls": list(found.falls),
+        "cost": costs.pack(complete=True) if costs is not None else None,
         "would": "refuse" if refusals else "advance",
         "refusals": refusals_json(refusals, task),
     }
     if as_json:
         show_json(members)
+    elif edited and costs is not None:
+        line(f"If {', '.join(costs.names)} of {task} is edited:")
+        for name in costs.falls:
+            line(f"  falls     {name} stands on it")
+        show_cost(costs)
     else:
-        _explained(members, rows, refusals)
+        _explained(members, rows, refusals, costs)
     return 0
+
+
+def _accepted_name(text: str) -> str:
+    """`PHASE/artifact` as the ledger writes it; a phase may be given in any case."""
+    phase, slash, artifact = text.partition("/")
+    return f"{phase.upper()}{slash}{artifact}"
 
 
 def artifact_rows(enforcer: Enforcer, handle: Task, facts: EvidenceFacts | None = None) -> Rows:
@@ -96,7 +117,7 @@ def _row(task: str, phase: Phase, name: str, path: str, facts: EvidenceFacts) ->
     return members, problems
 
 
-def _explained(members: dict[str, Any], rows: Rows, refusals: Iterable[Refusal]) -> None:
+def _explained(members: dict[str, Any], rows: Rows, refusals: Iterable[Refusal], costs: Cost | None) -> None:
     task = members["task"]
     if members["state"] != OPEN:
         line(f"{task} is {members['state']}; it ended in {members['phase']}.")
@@ -109,9 +130,11 @@ def _explained(members: dict[str, Any], rows: Rows, refusals: Iterable[Refusal])
         for text in refusals_text(problems, task):
             line(f"    {text}")
     for name in members["changed"]:
-        line(f"  changed  {name}; put it back (enforcer evidence restore {task}), or backtrack to earn it again")
+        line(f"  changed   {name} is no longer what was accepted")
     for name in members["falls"]:
-        line(f"  falls    {name} stands on it")
+        line(f"  falls     {name} stands on it")
+    if costs is not None:
+        show_cost(costs)
     reasons = list(refusals)
     shown = [problem for _, problems in rows for problem in problems]
     if not reasons:

@@ -42,6 +42,7 @@ COMMANDS = {
     "log": ("journal", "log", "the decision journal"),
     "telemetry": ("measures", "telemetry", "write spans and metrics, and show the measures"),
     "verify": ("verifying", "verify", "check the ledger"),
+    "certify": ("certifying", "certify", "is a task verifiably complete, or was a change governed?"),
     "audit": ("checks", "audit", "hold evidence folders against the ledger"),
     "checkpoint": ("seals", "checkpoint", "sign the ledger's head"),
     "anchor": ("seals", "anchor", "keep the signed head elsewhere"),

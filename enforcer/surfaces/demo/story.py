@@ -118,9 +118,7 @@ def verify(story: Story) -> None:
     story.screen.say("Ada is sure that the tests pass, and writes down what they would say. It adds up this time.")
     desk.hand_in(ADA, "VERIFY", documents.forged(desk.attempt()))
     desk.refused(ADA, "evidence_unobserved", "advance", TASK, because="claimed")
-    story.screen.say(
-        "Nobody saw these tests run. So Enforcer runs what the process names, as it is there."
-    )
+    story.screen.say("Nobody saw these tests run. So Enforcer runs what the process names, as it is there.")
     desk.failed(ADA, "run", TASK)
     show_results(story)
     story.screen.say("Four new tests fail, and that is now on the record.")

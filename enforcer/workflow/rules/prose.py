@@ -33,6 +33,8 @@ _PLACEHOLDER = "|".join(
         r"(?i:fill (?:me|this) in|(?:your )?text (?:goes )?here|coming soon|write me)[ \t]*[.!…]*$",
     )
 )
+# What may follow a mark at the head of a comment, where it is one and not a word about such marks.
+_OPEN = rf"(?!{_ALL_OF}){_MARK}(?![\w-])(?!{_OF_MARKS})(?!['\"`\u201d\u2019\u00bb])"
 _LOOKED_AT = 400  # Characters of a line that may show a placeholder.
 
 _CODE_SPAN = r"(`+[^`]*`+)"
@@ -106,6 +108,12 @@ def placeholder(line: str) -> str:
     bare = re.sub(r"^[0-9]{1,9}[.)][ \t]+[^\w`]*", "", bare)[:_LOOKED_AT].rstrip(f" \t#|)]}}{_CLOSING}")
     bare = bare if bare.isascii() else re.sub(_WORD, _as_latin, bare)
     return bare[:40] if re.match(_PLACEHOLDER, bare) else ""
+
+
+def open_mark(comment: str) -> str:
+    """The mark (`TODO`, `FIXME`, …) at the head of a comment in code that says that work is open; empty without one."""
+    found = re.match(_OPEN, comment)
+    return found[0] if found else ""
 
 
 def plain(text: str) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from enforcer.evidence.run import Command, Ran, Redaction, execute
 from enforcer.ports import Clock, SystemClock
@@ -14,8 +15,15 @@ SECOND = 1_000_000
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
 
-def command(*argv: str, folder: str = "/", seconds: float = 30, limit: int = 64 << 20, **environment: str) -> Command:
-    return Command(argv, folder, ENVIRONMENT | environment, int(seconds * SECOND), limit)
+def command(
+    *argv: str,
+    folder: str = "/",
+    seconds: float = 30,
+    limit: int = 64 << 20,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    **environment: str,
+) -> Command:
+    return Command(argv, folder, ENVIRONMENT | dict(variables) | environment, int(seconds * SECOND), limit)
 
 
 def run(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from enforcer.errors import EnforcerError, RequestError, UnavailableError
+from enforcer.evidence.run import execution
 from enforcer.evidence.run.keeper import children_by_parent
 from tests.evidence.run.commands import command, marked, program, python, run, sh
 from tests.faults import ManualClock
@@ -184,7 +185,7 @@ def test_output_of_exactly_the_limit_is_whole() -> None:
 
 def test_output_over_the_limit_is_seen_although_the_command_has_ended() -> None:
     assert (ran := sh("printf 123456", limit=5)).ended == "output_limit"
-    assert (ran.status, ran.output) == (0, b"12345")
+    assert ran.output == b"12345"
 
 
 def test_redaction_cannot_make_the_output_longer_than_its_limit() -> None:
@@ -237,6 +238,22 @@ def test_orphans_that_ended_by_themselves_are_not_counted() -> None:
     assert sh("(sh -c 'exit 1' &); (true &); sleep 0.1").orphans == 0
 
 
+def test_what_ends_when_it_is_asked_to_is_no_orphan() -> None:
+    ran = sh("sleep 60 & sleep 60", seconds=0.2)
+    assert (ran.ended, ran.signal, ran.orphans) == ("timeout", "SIGTERM", 0)
+
+
+def test_a_keeper_that_cannot_start_is_told(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    with pytest.raises(UnavailableError, match="ended at once") as raised:
+        sh("true")
+    assert raised.value.code == "run_failed"
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(UnavailableError, match="could be started") as raised:
+        sh("true")
+    assert raised.value.code == "run_failed"
+
+
 @linux
 def test_children_that_the_caller_has_are_left_alone() -> None:
     other = subprocess.Popen(["sleep", "60"], start_new_session=True)
@@ -258,6 +275,23 @@ def test_an_error_of_the_caller_ends_the_command_and_passes(tmp_path) -> None:
 
     with pytest.raises(CallerError):
         run(command("/bin/sh", "-c", "echo x; (setsid sleep 60 &); sleep 60", MARK=str(tmp_path)), show=show)
+    assert marked(str(tmp_path)) == []
+
+
+@linux
+def test_nothing_outlives_a_caller_that_left_without_a_word_being_read(tmp_path) -> None:
+    """A socket that is closed with something unread in it ends with an error at the other side."""
+    script = ("/bin/sh", "-c", "(setsid sleep 60 &); sleep 60")
+    request = {
+        "program": script[0],
+        "argv": script,
+        "environment": {"MARK": str(tmp_path)},
+        "folder": "/",
+        "limits": {},
+    }
+    with execution._kept(request) as (control, _):
+        assert select.select([control], [], [], 30)[0]
+        assert marked(str(tmp_path)) != []
     assert marked(str(tmp_path)) == []
 
 
@@ -312,7 +346,7 @@ def test_a_command_that_kills_its_keeper_has_no_result() -> None:
 @linux
 def test_a_command_whose_keeper_is_asked_to_end_is_killed(tmp_path) -> None:
     ran = sh("trap '' TERM; kill -TERM $PPID; sleep 60", MARK=str(tmp_path))
-    assert (ran.status, ran.signal) == (None, "SIGKILL")
+    assert (ran.status, ran.signal, ran.ended) == (None, "SIGKILL", "interrupted")
     assert marked(str(tmp_path)) == []
 
 

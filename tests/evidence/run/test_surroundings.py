@@ -99,7 +99,7 @@ def test_a_shim_on_the_search_path_does_not_run(project) -> None:
     program(project / "bin" / "env")
     inherited = {"PATH": f"{project}/bin:.:/usr/bin:/bin"}
     passed = made(project, inherited)
-    assert run(command("env", folder=str(project / "bin"), **passed)).output != b"shim\n"
+    assert run(command("env", folder=str(project / "bin"), variables=passed)).output != b"shim\n"
 
 
 def test_python_loads_nothing_that_the_worker_put_in_its_way(project) -> None:
@@ -107,9 +107,9 @@ def test_python_loads_nothing_that_the_worker_put_in_its_way(project) -> None:
     (project / "startup.py").write_text("print('shim')")
     variables = {"PYTHONPATH": str(project), "PYTHONSTARTUP": str(project / "startup.py"), "HOME": str(project)}
     argv = (sys.executable, "-c", "print('true')")
-    assert run(command(*argv, **made(project, usual(variables)))).output == b"true\n"
+    assert run(command(*argv, variables=made(project, usual(variables)))).output == b"true\n"
     # The shim works where it is let in, so the check above can fail.
-    assert b"shim" in run(command(*argv, **made(project, usual(variables), names=("PYTHONPATH",)))).output
+    assert b"shim" in run(command(*argv, variables=made(project, usual(variables), names=("PYTHONPATH",)))).output
 
 
 def test_a_shell_loads_nothing_that_the_worker_put_in_its_way(project) -> None:
@@ -117,13 +117,13 @@ def test_a_shell_loads_nothing_that_the_worker_put_in_its_way(project) -> None:
     script.write_text("echo shim\n")
     variables = {"BASH_ENV": str(script), "ENV": str(script)}
     argv = ("bash", "-c", "echo true")
-    assert run(command(*argv, **made(project, usual(variables)))).output == b"true\n"
-    assert b"shim" in run(command(*argv, **made(project, usual(variables), names=("BASH_ENV",)))).output
+    assert run(command(*argv, variables=made(project, usual(variables)))).output == b"true\n"
+    assert b"shim" in run(command(*argv, variables=made(project, usual(variables), names=("BASH_ENV",)))).output
 
 
 def test_the_preloader_of_the_system_is_not_asked(project) -> None:
     passed = made(project, usual({"LD_PRELOAD": "/nonexistent/evil.so"}))
-    assert python("print('true')", **passed).output == b"true\n"
+    assert python("print('true')", variables=passed).output == b"true\n"
 
 
 # --- Digests ---------------------------------------------------------------------------------------------------------

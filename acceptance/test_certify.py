@@ -1,0 +1,490 @@
+"""Certificates: a task that is verifiably complete, and a change that a task has verified, or nobody has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acceptance.world import ADA, BOB, GOOD, World
+from enforcer.watching import Watch
+
+CHECK = """\
+grep -q good src/app.py && failed=0 || failed=1
+{ echo '<testsuite name="app">'
+  [ $failed = 0 ] && echo '<testcase classname="app" name="works"/>'
+  [ $failed = 0 ] || echo '<testcase classname="app" name="works"><failure message="it is bad"/></testcase>'
+  echo '</testsuite>'
+} > "$1/junit.xml"
+exit $failed
+"""
+
+PROCESS = """\
+name = "short"
+
+[risks]
+tests = ["tests/**"]
+
+[observe."test_results.json"]
+argv = ["sh", "check.sh", "{out}"]
+reader = "junit"
+report = "junit.xml"
+
+[observe."build_output.log"]
+argv = ["sh", "-c", "grep -c '' src/app.py"]
+reader = "log"
+
+[[phases]]
+name = "PLAN"
+
+[[phases.artifacts]]
+name = "note.md"
+format = "markdown"
+rules = [{ id = "plan", kind = "sections", headings = ["Findings"] }]
+
+[[phases]]
+name = "IMPLEMENT"
+tools = ["write", "run", "commit"]
+artifacts = [{ name = "git_diff.patch", format = "diff", rules = [{ id = "diff", kind = "diff" }] }]
+
+[[phases]]
+name = "VERIFY"
+tools = ["run"]
+
+[[phases.artifacts]]
+name = "test_results.json"
+format = "json"
+schema = "test_results"
+rules = [
+  { id = "tests-ran", kind = "minimum", field = "passed", value = 1 },
+  { id = "tests-none-failed", kind = "maximum", field = "failed", value = 0 },
+  { id = "tests-observed", kind = "observed" },
+  { id = "tests-tree", kind = "tree" },
+]
+
+[[phases.artifacts]]
+name = "build_output.log"
+format = "text"
+rules = [{ id = "build", kind = "exit_status", status = 0 }, { id = "build-observed", kind = "observed" }]
+
+[[phases]]
+name = "REVIEW"
+
+[[phases.artifacts]]
+name = "note.md"
+format = "markdown"
+rules = [{ id = "review", kind = "sections", headings = ["Findings"] }]
+
+[[phases]]
+name = "PR"
+tools = ["commit", "push"]
+
+[[phases.artifacts]]
+name = "note.md"
+format = "markdown"
+rules = [{ id = "pr", kind = "sections", headings = ["Findings"] }]
+"""
+
+ORDER = ("PLAN", "IMPLEMENT", "VERIFY", "REVIEW", "PR")
+
+
+def shop(folder: Path, process: str = PROCESS) -> World:
+    """A governed repository with one file of code, one of tests, and a script that stands for the test command."""
+    world = World(folder, process=process, git=True)
+    put(world, "check.sh", CHECK)
+    put(world, "src/app.py", "print('good')  # one\n")
+    put(world, "tests/test_app.py", "assert True\n")
+    world.init()
+    commit(world, "Begin")
+    return world
+
+
+def put(world: World, name: str, text: str) -> None:
+    path = world.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def commit(world: World, message: str) -> str:
+    world.git("add", "-A")
+    world.git("commit", "--quiet", "--allow-empty", "-m", message)
+    return world.git("rev-parse", "HEAD").strip()
+
+
+def opened(world: World, task: str = "T") -> Any:
+    """A task, and a change of the code that it is about."""
+    handle = world.library().open_task(task)
+    put(world, "src/app.py", f"print('good')  # {task}\n")
+    return handle
+
+
+def lead(world: World, handle: Any, to: str | None) -> Any:
+    """Lead a task honestly to a phase, or to its end."""
+    while (state := handle.state()).status == "open" and state.phase != to:
+        if state.phase == "VERIFY":
+            assert all(handle.run())
+        elif state.phase == "IMPLEMENT":
+            world.git("add", "-AN")
+            patch = world.git("diff", "--binary", "--no-renames", state.base)
+            world.write(handle.name, state.phase, patch, "git_diff.patch")
+        else:
+            world.write(handle.name, state.phase, GOOD)
+        handle.advance().require()
+    return handle
+
+
+def certify(world: World, *words: str, status: int) -> Any:
+    reply = world.ask("certify", *words, actor=None)
+    assert reply.status == status, reply
+    return reply.json
+
+
+def verdicts(answer: Any) -> dict[str, str]:
+    return {check["name"]: check["verdict"] for check in answer["checks"]}
+
+
+def reasons(answer: Any) -> list[tuple[str, str]]:
+    return [(check["name"], one["code"]) for check in answer["checks"] for one in check["reasons"]]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return shop(tmp_path)
+
+
+# Changes
+
+
+def test_a_change_that_a_task_has_verified_is_certified_by_its_name(world: World) -> None:
+    lead(world, opened(world), "PR")
+    commit(world, "The change")
+
+    answer = certify(world, "--change", status=0)
+
+    assert (answer["ok"], answer["task"], answer["nearest"]) == (True, "T", None)
+    assert verdicts(answer) == {"ledger": "passed", "governed": "passed"}
+    assert certify(world, "--change", "HEAD", status=0)["change"]["revision"] == "HEAD"
+
+
+def test_a_change_that_nobody_walked_is_refused(world: World) -> None:
+    lead(world, opened(world), "PR")
+    commit(world, "The change")
+    put(world, "src/other.py", "print('smuggled')\n")
+    commit(world, "Another one")
+
+    answer = certify(world, "--change", status=1)
+
+    assert reasons(answer) == [("governed", "change_ungoverned")]
+    assert (answer["task"], answer["nearest"]["task"], answer["nearest"]["differing"]) == (None, "T", ["src/other.py"])
+    assert "src/other.py" in answer["checks"][1]["reasons"][0]["message"]
+    assert certify(world, "--change", "HEAD~1", status=0)["task"] == "T"
+
+
+def test_a_change_that_was_edited_after_its_verification_is_refused_and_names_the_file(world: World) -> None:
+    lead(world, opened(world), "PR")
+    put(world, "src/app.py", "print('good')  # and something else\n")
+    commit(world, "The change")
+
+    assert certify(world, "--change", status=1)["nearest"]["differing"] == ["src/app.py"]
+
+
+def test_what_was_verified_and_has_not_come_to_pr_is_not_governed_yet(world: World) -> None:
+    handle = lead(world, opened(world), "REVIEW")
+    commit(world, "The change")
+
+    answer = certify(world, "--change", status=1)
+    assert (answer["nearest"]["differing"], answer["nearest"]["against"]) == ([], "the task has not reached PR")
+
+    lead(world, handle, "PR")
+    assert certify(world, "--change", status=0)["task"] == "T"
+
+
+def test_a_task_that_went_back_does_not_speak_for_its_change_any_more(world: World) -> None:
+    handle = lead(world, opened(world), "PR")
+    commit(world, "The change")
+    handle.backtrack("VERIFY", "Something was missed").require()
+
+    answer = certify(world, "--change", status=1)
+    assert answer["nearest"]["against"] == "the task went back to before it since"
+
+    lead(world, handle, None)
+    assert certify(world, "--change", status=0)["task"] == "T"
+
+
+def test_an_abandoned_task_does_not_speak_for_its_change(world: World) -> None:
+    lead(world, opened(world), "PR").abandon("Not wanted").require()
+    commit(world, "The change")
+
+    assert certify(world, "--change", status=1)["nearest"]["against"] == "the task was abandoned"
+
+
+def test_only_content_counts_in_a_merge_and_in_a_revert(world: World) -> None:
+    lead(world, opened(world), "PR")
+    first = commit(world, "The change")
+    world.git("checkout", "--quiet", "-b", "side", "HEAD~1")
+    put(world, "docs.md", "Something beside it\n")
+    commit(world, "Beside")
+    world.git("checkout", "--quiet", "main")
+    world.git("merge", "--quiet", "--no-ff", "-m", "Merge", "side")
+    assert certify(world, "--change", status=1)["nearest"]["differing"] == ["docs.md"]
+
+    world.git("rm", "--quiet", "docs.md")
+    commit(world, "Take it back")
+    assert (
+        certify(world, "--change", status=0)["change"]["tree"]
+        == certify(world, "--change", first, status=0)["change"]["tree"]
+    )
+    assert certify(world, "--change", f"{first}~1", status=1)["task"] is None, "what was there before anybody worked"
+
+
+def test_state_that_a_team_commits_is_no_part_of_a_change(world: World) -> None:
+    lead(world, opened(world), "PR")
+    world.git("add", "-A")
+    world.git("add", "--force", "state")
+    world.git("commit", "--quiet", "-m", "The change, and the state")
+
+    assert certify(world, "--change", status=0)["task"] == "T"
+
+
+def test_a_ledger_that_does_not_verify_certifies_nothing(world: World) -> None:
+    lead(world, opened(world), "PR")
+    commit(world, "The change")
+    segment = world.segments()[0]
+    segment.write_bytes(segment.read_bytes().replace(b'"start":"PLAN"', b'"start":"SPEC"'))
+
+    answer = certify(world, "--change", status=1)
+
+    assert verdicts(answer) == {"ledger": "failed", "governed": "unknown"}
+    assert certify(world, "--change", "HEAD~1", status=1)["task"] is None
+
+
+def test_with_a_process_that_is_asked_for_no_other_one_counts(world: World) -> None:
+    lead(world, opened(world), "PR")
+    commit(world, "The change")
+
+    assert certify(world, "--change", "--process", "process.toml", status=0)["task"] == "T"
+    answer = certify(world, "--change", "--process", "default", status=1)
+    assert "another process" in answer["nearest"]["against"]
+
+
+def test_evidence_that_nobody_observed_binds_no_tree(tmp_path: Path) -> None:
+    """A process that takes the worker's word for the tests governs no change."""
+    world = shop(tmp_path, PROCESS.replace('kind = "observed" }', 'kind = "observed", mode = "observe" }'))
+    lead(world, opened(world), None)
+    commit(world, "The change")
+
+    assert certify(world, "--change", status=1)["nearest"] is None
+
+
+def test_a_published_ledger_is_asked_without_any_state(world: World, tmp_path: Path) -> None:
+    lead(world, opened(world), "PR")
+    commit(world, "The change")
+    published = world.ask("publish").json
+    clone, home = tmp_path / "clone", tmp_path / "nobody"
+    subprocess.run(["git", "clone", "--quiet", str(world.root), str(clone)], check=True)
+    home.mkdir()
+    ci = World.at(clone, home)
+    ci.git("fetch", "--quiet", "origin", f"{published['ref']}:{published['ref']}")
+    vkey = world.ask("key", "show").json["here"]
+
+    assert not (clone / "state").exists()
+    assert certify(ci, "--change", "--ref", published["ref"], "--key", vkey, status=0)["task"] == "T"
+    put(ci, "src/app.py", "print('good')  # edited\n")
+    commit(ci, "Edited in the pull request")
+    assert certify(ci, "--change", "--ref", published["ref"], status=1)["nearest"]["differing"] == ["src/app.py"]
+    assert not (clone / "state").exists()
+    other = "enforcer/x+00000000+AAAA"
+    assert ci.ask("certify", "--change", "--ref", published["ref"], "--key", other).status == 2
+    assert ci.ask("certify", "--change", "--ref", "refs/enforcer/none").status == 2
+
+
+def test_a_shallow_clone_says_that_it_cannot_name_the_files(world: World, tmp_path: Path) -> None:
+    lead(world, opened(world), "PR")
+    commit(world, "The change")
+    put(world, "src/app.py", "print('good')  # edited\n")
+    commit(world, "Edited")
+    published = world.ask("publish").json
+    clone, home = tmp_path / "clone", tmp_path / "nobody"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{world.root}", str(clone)], check=True)
+    home.mkdir()
+    ci = World.at(clone, home)
+    ci.git("fetch", "--quiet", "origin", f"{published['ref']}:{published['ref']}")
+
+    near = certify(ci, "--change", "--ref", published["ref"], status=1)["nearest"]
+
+    assert (near["differing"], "shallow" in near["untold"]) == (None, True)
+
+
+def test_a_question_that_is_none_has_no_answer(world: World, tmp_path: Path) -> None:
+    assert world.ask("certify").codes == ["usage"]
+    assert world.ask("certify", "T", "--ref", "refs/x").codes == ["usage"]
+    assert world.ask("certify", "--change", "nothing").codes == ["unknown_revision"]
+    assert world.ask("certify", "T").codes == ["unknown_task"]
+    bare = World(tmp_path / "bare", process=PROCESS).init()
+    assert bare.ask("certify", "--change").codes == ["no_repository"]
+
+
+# Tasks
+
+
+def test_a_task_that_came_to_pr_is_certified_and_nothing_is_written(world: World) -> None:
+    lead(world, opened(world), "PR")
+    before, lines = world.snapshot(), world.lines()
+
+    answer = certify(world, "T", status=0)
+
+    names = ("ledger", "progress", "files", "evidence", "open work", "commands")
+    assert verdicts(answer) == dict.fromkeys(names, "passed")
+    assert "sh check.sh" in answer["checks"][-1]["note"]
+    assert world.lines() == lines
+    after = world.snapshot()
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert {Path(name).parent.name for name in changed if "/project/" in name} == set()
+
+
+def test_a_completed_task_is_certified_while_its_files_stand(world: World) -> None:
+    lead(world, opened(world), None)
+    commit(world, "The change")
+    assert certify(world, "T", status=0)["verdict"] == "passed"
+
+    put(world, "docs.md", "Something else\n")
+    answer = certify(world, "T", status=1)
+    assert verdicts(answer)["files"] == "failed"
+    assert "docs.md" in answer["checks"][2]["reasons"][0]["message"]
+
+
+def test_a_task_on_its_way_is_not_complete(world: World) -> None:
+    lead(world, opened(world), "VERIFY")
+
+    found = reasons(certify(world, "T", status=1))
+
+    assert found == [("progress", "task_unfinished"), ("files", "evidence_unobserved")]
+
+
+def test_tests_that_fail_now_are_told_whatever_was_accepted(world: World) -> None:
+    lead(world, opened(world), "PR")
+    put(world, "src/app.py", "print('bad')\n")
+
+    answer = certify(world, "T", status=1)
+
+    assert ("files", "evidence_stale") in reasons(answer)
+    assert ("commands", "command_failed") in reasons(answer)
+    assert ("commands", "evidence_invalid") in reasons(answer), "the report says so as well"
+    assert verdicts(answer)["evidence"] == "passed"
+
+
+@pytest.mark.parametrize(
+    "name, text, open_work",
+    [
+        ("src/app.py", "print('good')  # TODO: and the rest\n", True),
+        ("src/app.py", "# one\n\n\ndef f():  # fixme later\n    print('good')\n", True),
+        ("src/new.c", "int main() { /* XXX */ return 0; }\n", True),
+        ("größe.py", "# TODO\n", True),
+        ("tests/test_app.py", "assert True  # TODO: more\n", False),
+        ("NOTES.md", "TODO: write this\n", False),
+        ("src/app.py", "todo = 'good'  # the list\n", False),
+        ("src/app.py", "print('good')  # 'TODO' is a word\n", False),
+    ],
+)
+def test_open_work_in_what_is_added_to_production_files_is_found(
+    world: World, name: str, text: str, open_work: bool
+) -> None:
+    handle = opened(world)
+    put(world, name, text)
+    lead(world, handle, "PR")
+
+    answer = certify(world, "T", status=1 if open_work else 0)
+
+    assert reasons(answer) == ([("open work", "work_open")] if open_work else [])
+
+
+def test_a_mark_that_was_there_before_is_not_of_this_change(tmp_path: Path) -> None:
+    world = shop(tmp_path)
+    put(world, "src/old.py", "# TODO: some day\n")
+    commit(world, "An old debt")
+    lead(world, opened(world), "PR")
+    put(world, ".gitattributes", "")
+
+    assert verdicts(certify(world, "T", status=1))["open work"] == "passed"
+
+
+def test_a_file_that_is_called_binary_is_looked_at_all_the_same(world: World) -> None:
+    handle = opened(world)
+    put(world, ".gitattributes", "*.py binary\n")
+    put(world, "src/new.py", "# TODO: hidden\n")
+    lead(world, handle, "PR")
+
+    assert ("open work", "work_open") in reasons(certify(world, "T", status=1))
+
+
+def test_evidence_that_was_edited_is_not_current(world: World) -> None:
+    lead(world, opened(world), "PR")
+    world.write("T", "PLAN", GOOD + "\nMore of it.\n")
+
+    assert reasons(certify(world, "T", status=1)) == [("evidence", "evidence_changed")]
+
+
+def test_a_command_that_is_not_there_is_no_answer(world: World) -> None:
+    lead(world, opened(world), "PR")
+    world.ask("release", "T")
+    process = PROCESS.replace('"sh", "check.sh"', '"no-such-command", "check.sh"')
+    put(world, "process.toml", process)
+    adopted = world.ask("process", "adopt", "T", "--reason", "r", "--approver", BOB, "--to", "process.toml")
+    if adopted.status == 2:
+        adopted = world.ask("process", "adopt", "T", "--reason", "r", "--approver", BOB)
+    assert adopted.status == 0, adopted
+    world.git("checkout", "--quiet", "HEAD", "--", "process.toml")
+
+    answer = certify(world, "T", status=2)
+
+    assert reasons(answer) == [("commands", "command_missing")]
+    assert verdicts(answer)["commands"] == "unknown"
+
+
+def test_a_process_without_commands_certifies_no_task(tmp_path: Path) -> None:
+    start, end = PROCESS.index("[observe."), PROCESS.index("[[phases]]")
+    text = (PROCESS[:start] + PROCESS[end:]).replace('kind = "observed" }', 'kind = "observed", mode = "observe" }')
+    world = shop(tmp_path, text)
+    handle = lead(world, opened(world), "VERIFY")
+    results = {"total": 1, "passed": 1, "failed": 0, "errors": 0, "skipped": 0}
+    world.write("T", "VERIFY", json.dumps(results), "test_results.json")
+    world.write("T", "VERIFY", "built\nexit status: 0\n", "build_output.log")
+    handle.advance().require()
+    lead(world, handle, "PR")
+
+    found = reasons(certify(world, "T", status=1))
+
+    assert ("files", "evidence_unobserved") in found
+    assert ("commands", "nothing_to_run") in found
+
+
+def test_on_a_damaged_ledger_no_command_of_it_is_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    lead(world, opened(world), "PR")
+    path = next(
+        path
+        for path in (world.root / "state" / "objects").rglob("*")
+        if path.is_file() and b"check.sh" in path.read_bytes()
+    )
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"check.sh", b"evil!.sh"))
+    put(world, "evil!.sh", "touch ran\n")
+    monkeypatch.setattr(Watch, "observe", lambda *_: pytest.fail("a command was run"))
+
+    answer = world.ask("certify", "T", actor=None)
+
+    assert answer.status in (1, 2)
+    assert not (world.root / "ran").exists()
+
+
+def test_people_are_told_the_same(world: World) -> None:
+    lead(world, opened(world), "PR")
+    assert "certified: T" in world.ask("certify", "T", actor=None, text=True).out
+    put(world, "docs.md", "Something else\n")
+    told = world.ask("certify", "T", actor=None, text=True).out
+    assert "refused: T" in told
+    assert "failed   files" in told
+    assert "backtrack T --to VERIFY" in told
+    assert ADA not in told
