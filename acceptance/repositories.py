@@ -38,7 +38,7 @@ def commands(seed: int) -> tuple[str, ...]:
     """What Enforcer runs to check the package, as `init --observe` takes it: one command for all, or two."""
     chance = _of_checks(seed)
     dialect, coverage = chance.choice(runner.DIALECTS), chance.choice(tuple(runner.REPORTS))
-    checks = shlex.join([sys.executable, "-ISB", RUNNER, dialect, coverage])
+    checks = shlex.join([sys.executable, "-ISB", RUNNER, f"--dialect={dialect}", f"--coverage={coverage}"])
     return (
         f"test_results.json:junit:junit.xml={checks}",
         f"coverage_report.json:{coverage}:coverage={checks}",

@@ -1,6 +1,6 @@
 """The checks of the small package that walks change: they build it, test it, and measure which of its lines ran.
 
-A copy of this file stands in each repository, and is what Enforcer runs there: `python runner.py DIALECT COVERAGE`. It
+A copy of this file stands in each repository, and is what Enforcer runs there, with `--dialect=` and `--coverage=`. It
 is a test runner in earnest, if a small one. Every module is compiled and loaded, each of its functions is called, each
 `test_…` is run, and the reports in `$ENFORCER_OUT` say what happened, in the dialect of one tool or another.
 """
@@ -187,4 +187,4 @@ def main(dialect: str, coverage: str) -> int:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    raise SystemExit(main(*sys.argv[1:]))
+    raise SystemExit(main(*(word.partition("=")[2] for word in sys.argv[1:])))

@@ -48,7 +48,7 @@ def forge_advance(world: World, to: str, content: str) -> None:
 
 
 def test_an_honest_walk_with_ways_back_is_clean_when_it_is_judged_again(repository: World) -> None:
-    Walk(repository, "T", seed=3).whole(backtracks=2)
+    Walk(repository, "T", seed=3, backtracks=2).whole()
 
     reply = repository.ask("audit", "--rejudge")
 

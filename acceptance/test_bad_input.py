@@ -214,7 +214,7 @@ def test_a_nested_project_that_the_outer_one_lists(world: World) -> None:
         argv = [sys.executable, "-m", "enforcer", *args, "--root", str(inner), "--json"]
         return subprocess.run(argv, env=world.process_environment(), capture_output=True, text=True, check=False)
 
-    done = ask("init")
+    done = ask("init", "--process", "lean")
     assert done.returncode == 0, done
     assert ask("open", "T").returncode == 0
     assert (inner / "state" / "ledger" / "ledger.json").exists()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from acceptance import runner
 from acceptance.doubles import SECOND, FailingDisk, ManualClock
 from acceptance.model import PHASES
 from acceptance.walks import Walk
@@ -67,11 +69,12 @@ class TestGate:
 class TestEvidence:
     def test_a_log_that_speaks_of_zero_errors_passes(self, repository: World) -> None:
         """ "0 errors" fails a build and "0 failed" fails a test run (substring match)."""
+        log = "compiled 12 files: 0 errors, 0 warnings\n51 tests: 51 passed, 0 failed, no FAILURES\n"
+        (repository.root / runner.BANNER).write_text(log, encoding="utf-8")
         walk = Walk(repository, "T", seed=5).to("VERIFY")
         walk.write()
-        log = "compiled 12 files: 0 errors, 0 warnings\n51 tests: 51 passed, 0 failed, no FAILURES\nexit status: 0\n"
-        repository.write("T", "VERIFY", log, "build_output.log")
 
+        assert log in repository.evidence("T", "VERIFY", "build_output.log").read_text(encoding="utf-8")
         assert walk.task.advance()
 
     @pytest.mark.parametrize("text", ["TODO problem", "TBD", "...", "Lorem ipsum dolor sit amet"])
@@ -85,12 +88,18 @@ class TestEvidence:
 
     def test_ten_of_ten_failed_tests_are_refused(self, repository: World) -> None:
         """10 of 10 tests failed passes."""
+        shutil.rmtree(repository.root / "tests")
+        tests = "".join(f"def test_{number}():\n    assert {number} < 0\n\n\n" for number in range(10))
+        (repository.root / "tests").mkdir()
+        (repository.root / "tests" / "test_ten.py").write_text(tests, encoding="utf-8")
         walk = Walk(repository, "T", seed=5).to("VERIFY")
         walk.write()
-        counts = {"total": 10, "passed": 0, "failed": 10, "errors": 0, "skipped": 0, "xfailed": 0}
-        repository.edit("T", "VERIFY", "test_results.json", **counts)
 
-        assert codes(walk.task.advance()) == {"evidence_invalid"}
+        results = json.loads(repository.evidence("T", "VERIFY", "test_results.json").read_bytes())
+        assert (results["failed"], results["errors"]) == (10, 0)
+        refused = walk.task.advance().refusals
+        assert {(one.code, one.artifact) for one in refused} >= {("evidence_invalid", "test_results.json")}
+        assert {one.code for one in refused} == {"evidence_invalid"}
 
     def test_a_review_that_does_not_approve_is_refused(self, repository: World) -> None:
         """ "Not approved" passes review."""

@@ -49,7 +49,7 @@ def test_every_command_that_the_readme_names_has_its_help() -> None:
 
 
 def test_the_refusal_that_the_readme_shows_is_the_one_that_is_printed(world: World) -> None:
-    world.run("open", "TASK-1", "--process", "default")
+    world.run("open", "TASK-1", "--process", "lean")
     printed = world.run("advance", "TASK-1", "--to", "IMPLEMENT", text=True)
 
     reason = "phase_skip: IMPLEMENT cannot be reached from STRATEGIZE without SPEC, PLAN, THINK."

@@ -33,6 +33,7 @@ from enforcer.workflow.process import (
 from enforcer.workflow.record import Record
 from enforcer.workflow.rules.table import RESERVED, RULES
 from enforcer.workflow.rules.text import read
+from enforcer.workflow.state import folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ class _Builder:
             key, made = f'observe."{name}"', TEXT if table.reader == LOG else JSON
             if formats.get(name, made) != made:
                 self._fault(f"{key}.reader", f"{table.reader} makes {made}, and the artifact is {formats[name]}")
+            if not table.argv[0].strip():
+                self._fault(f"{key}.argv[0]", "names no command")
             if bool(table.report) == (table.reader == LOG):
                 needs = "reads the output, and no report" if table.reader == LOG else "needs the name of the report"
                 self._fault(f"{key}.report", f"{table.reader} {needs}")
@@ -166,9 +169,11 @@ class _Builder:
                 key = f"phases[{number}].approvals[{index}]"
                 self._check_principals(demand.by if demand.signed else (), f"{key}.by")
                 self._check_risks(demand.risks, key)
+                # What differs in spelling alone is one principal, and says yes once.
+                there = {folded(name) for name in demand.by or self._principals}
                 if demand.signed and not self._principals:
                     self._fault(key, "asks for signatures, and the process names no file of `signers`")
-                elif len(demand.by or self._principals) < demand.count and (demand.by or demand.signed):
+                elif len(there) < demand.count and (demand.by or demand.signed):
                     self._fault(f"{key}.count", f"asks for {demand.count} approvals of fewer principals")
         self._check_principals(process.break_glass, "break_glass")
 

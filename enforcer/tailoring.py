@@ -33,7 +33,6 @@ _USUAL = {
 _PYTEST = re.compile(r"(?:^|/)(?:pytest|py\.test)$")
 
 _FIRST_PHASE = re.compile(r"^\[\[phases\]\]$", re.MULTILINE)
-_EXAMPLE = re.compile(r"^#\n# \[observe\..*?\n(?=\n)", re.MULTILINE | re.DOTALL)
 
 
 class Named(Record):
@@ -77,7 +76,6 @@ def tailored(process: str, commands: Iterable[Named]) -> bytes:
     """
     text = read("policies", f"{process}.toml").decode()
     tables = "\n".join(_table(each) for each in commands)
-    text = _EXAMPLE.sub("", text, count=1)
     at = _FIRST_PHASE.search(text)
     assert at is not None, "a shipped process has phases"
     data = f"{text[: at.start()].rstrip()}\n\n{tables}\n\n{text[at.start() :]}".encode()

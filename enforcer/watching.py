@@ -227,7 +227,7 @@ class Watch:
             if reader == LOG:
                 continue
             try:
-                yield report, _read(self._place(report), stale.get(report))
+                yield report, self._redaction.apply(_read(self._place(report), stale.get(report)))
             except _NotNew:
                 message = f"The report {report} stood there before the run, and the run did not write it."
                 faults.append(self._invalid(message, "Let the command write its report each time.", name))
@@ -274,8 +274,8 @@ class Watch:
             task=self._state.task,
             phase=self._state.phase,
             attempt_id=self._state.attempt_id,
-            argv=self._job.named.argv,
-            ran=command.argv,
+            argv=self._redacted(self._job.named.argv),
+            ran=self._redacted(command.argv),
             folder=self._job.named.folder,
             executable=executable,
             configured=self._job.configured,
@@ -307,6 +307,9 @@ class Watch:
             count = before.ignored.count
             labels.append(f"ignored: the run could load {count} file{'s' * (count != 1)} that git ignores")
         return tuple(labels)
+
+    def _redacted(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(os.fsdecode(self._redaction.apply(os.fsencode(word))) for word in words)
 
     def _place(self, report: str) -> str:
         if report.startswith(IN_PROJECT):

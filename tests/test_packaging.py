@@ -50,6 +50,14 @@ def run(*command: str | Path, folder: Path, **variables: str) -> subprocess.Comp
     )
 
 
+# What a project says to be governed by the default process: the command that makes each observed artifact.
+COMMANDS = (
+    *("--observe", "test_results.json=python -m pytest"),
+    *("--observe", "build_output.log=make"),
+    *("--observe", "coverage_report.json=python -m coverage json"),
+)
+
+
 def succeed(*command: str | Path, folder: Path, **variables: str) -> str:
     done = run(*command, folder=folder, **variables)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -234,7 +242,7 @@ def test_the_command_opens_a_task_in_an_empty_folder(form: str, request: pytest.
     environment: Environment = request.getfixturevalue(form)
     command = environment.folder / "bin" / "enforcer"
     assert declared_version() in succeed(command, "--version", folder=tmp_path)
-    succeed(command, "init", folder=tmp_path)
+    succeed(command, "init", *COMMANDS, folder=tmp_path)
     succeed(command, "open", "T", folder=tmp_path)
     status = json.loads(succeed(command, "status", "T", "--json", folder=tmp_path))
     assert (status["task"], status["state"], status["phase"]) == ("T", "open", "STRATEGIZE")
@@ -242,7 +250,7 @@ def test_the_command_opens_a_task_in_an_empty_folder(form: str, request: pytest.
 
 def test_the_command_runs_from_an_unpacked_sdist(unpacked: Path, tmp_path: Path) -> None:
     start = (sys.executable, "-c", "from enforcer.surfaces.cli import main; main()")
-    succeed(*start, "init", folder=tmp_path, PYTHONPATH=str(unpacked))
+    succeed(*start, "init", *COMMANDS, folder=tmp_path, PYTHONPATH=str(unpacked))
     succeed(*start, "open", "T", folder=tmp_path, PYTHONPATH=str(unpacked))
     assert (tmp_path / "state" / "ledger" / "ledger.json").is_file()
 

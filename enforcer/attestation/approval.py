@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMAT = "enforcer/approval/v1"
+_FORMATS = "enforcer/approval/"
 NAMESPACE = "enforcer-approval"
 
 APPROVE, REJECT, WAIVE, ADOPT = "approve", "reject", "waive", "adopt"
@@ -58,12 +59,16 @@ _TEXTS = {
 
 
 class ApprovalFault(ValueError):
-    """Why a signature, or what it is said to be over, does not count. `code` is stable."""
+    """Why a signature, or what it is said to be over, does not count. `code` is stable.
 
-    def __init__(self, code: str, message: str) -> None:
+    `unknown`: it may be of a later release, which this one could not tell.
+    """
+
+    def __init__(self, code: str, message: str, *, unknown: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.unknown = unknown
 
 
 class Statement(Record, kw_only=True):
@@ -111,8 +116,10 @@ def parse_statement(data: bytes) -> Statement:
     """The statement that `data` is. Raises `ApprovalFault` (`statement_malformed`) for all but its exact bytes."""
     try:
         value = parse_line(data)
-        if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
-            raise _malformed(f"it is no object of the format {FORMAT}")
+        found = value.pop("format", None) if isinstance(value, dict) else None
+        if found != FORMAT:
+            later = isinstance(found, str) and found.startswith(_FORMATS)
+            raise _malformed(f"it is no object of the format {FORMAT}", unknown=later)
         statement = Statement.unpack(value)
     except ApprovalFault:
         raise
@@ -123,9 +130,10 @@ def parse_statement(data: bytes) -> Statement:
     return statement
 
 
-def _malformed(why: str) -> ApprovalFault:
+def _malformed(why: str, *, unknown: bool = False) -> ApprovalFault:
     shown = why[:400] if why.isprintable() else ascii(why[:400])[1:-1]  # Names of members come from outside.
-    return ApprovalFault("statement_malformed", f"This is no statement that could be signed: {shown}.")
+    message = f"This is no statement that could be signed: {shown}."
+    return ApprovalFault("statement_malformed", message, unknown=unknown)
 
 
 def _problems(statement: Statement) -> Iterator[str]:

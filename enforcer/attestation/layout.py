@@ -102,7 +102,9 @@ def _step(walk: Walk, phase: Phase, process: Process, keyid: str) -> dict[str, A
     """What in-toto holds the link of a phase to. Rules are tried in order; the last one refuses what is left."""
     phase = process.phase(phase.name) if process.has(phase.name) else phase
     products = [
-        rule for artifact in phase.artifacts for rule in _product(walk, phase, artifact.name, artifact.required)
+        rule
+        for artifact in phase.artifacts
+        for rule in _product(walk, phase, artifact.name, artifact.required_of(_risks(walk, phase.name)))
     ]
     return {
         "_type": "step",
@@ -122,7 +124,7 @@ def _materials(walk: Walk, process: Process, phase: Phase) -> list[list[str]]:
         name = f"{below.name}/{artifact.name}"
         if name in standing:
             path = path_of(walk.task, name)
-            rules += [["REQUIRE", path]] if artifact.required else []
+            rules += [["REQUIRE", path]] if artifact.required_of(_risks(walk, below.name)) else []
             rules.append(["MATCH", path, "WITH", "PRODUCTS", "FROM", below.name])
     before = _before(walk, phase.name)
     if before:
@@ -134,6 +136,11 @@ def _materials(walk: Walk, process: Process, phase: Phase) -> list[list[str]]:
 def _product(walk: Walk, phase: Phase, artifact: str, required: bool) -> list[list[str]]:
     path = path_of(walk.task, f"{phase.name}/{artifact}")
     return _required(path) if required else [["ALLOW", path]]
+
+
+def _risks(walk: Walk, phase: str) -> tuple[str, ...]:
+    """The risk classes that the change touched when the phase was accepted; none where it is still ahead."""
+    return next((step.event.risks for step in walk.steps if step.phase == phase), ())
 
 
 def _required(path: str) -> list[list[str]]:

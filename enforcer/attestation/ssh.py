@@ -3,7 +3,8 @@
 ssh-keygen is asked two things only: to sign these bytes, and whether this one key signed these bytes for this purpose.
 Which key may sign, in whose name and when is decided by `attestation.admission` from the list of the stored process, so
 the answer is the same whatever version of ssh-keygen, time zone or configuration there is. ssh-keygen reads no
-configuration of the user; it is given an environment of its own, and files in a folder that nobody else can enter.
+configuration of the user; it is given an environment of its own, and files in a folder that nobody else can enter. What
+it takes has to hold in `attestation.sshcheck` as well: that is what every later verification asks, and it asks strictly.
 
 To sign, the ssh-keygen that the user's own search path finds is taken, because it may be the one that knows their
 hardware. To check, the system's is, because whoever can put a program on a path must not answer for it.
@@ -19,6 +20,7 @@ import tempfile
 
 from enforcer.attestation.admission import admit, identify
 from enforcer.attestation.approval import NAMESPACE, ApprovalFault
+from enforcer.attestation.sshcheck import check_signature
 from enforcer.attestation.sshsig import parse_signature
 from enforcer.errors import UnavailableError
 
@@ -120,9 +122,9 @@ def verify(
         signed = _write(folder, "signature", signature.encode("ascii"))
         question = ("-Y", "verify", "-f", listed, "-I", signer.principal, "-n", namespace, "-s", signed)
         done = _run(question, folders=(*_SYSTEM, *_search_path()), environment={}, data=statement)
-    if done.returncode == 0:
+    if done.returncode == 0 and check_signature(statement, parse_signature(signature)):
         return signer.fingerprint
-    if _WRONG in _words(done):
+    if done.returncode == 0 or _WRONG in _words(done):
         raise ApprovalFault(
             "signature_mismatch", f"The key of {principal} signed other bytes than these ({signer.fingerprint})."
         )

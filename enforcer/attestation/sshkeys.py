@@ -28,10 +28,15 @@ _CURVES = {
 KEY_TYPES = (ED25519, RSA, *_CURVES, HARDWARE_ED25519)
 
 _ED25519_SIZE = 32
+_DSA = "ssh-dss"
 
 
 class KeyFault(ValueError):
     """Bytes that are no key that can be used here; the message says why, in printable ASCII."""
+
+
+class UnknownKey(KeyFault):
+    """A key of a type that this release does not know, and a later one may."""
 
 
 class Wire:
@@ -91,7 +96,7 @@ def parse_key(data: bytes) -> str:
     elif key_type == HARDWARE_ED25519:
         _check_ed25519(wire)
     else:
-        raise KeyFault(_why_not(key_type))
+        raise _not_taken(key_type)
     if key_type in HARDWARE and not wire.name():
         raise KeyFault("a hardware key names the application that it is for")
     wire.end()
@@ -116,11 +121,13 @@ def _check_point(wire: Wire, curve: bytes, size: int) -> None:
         raise KeyFault("an ECDSA key names the curve of its type and holds an uncompressed point of it")
 
 
-def _why_not(key_type: str) -> str:
+def _not_taken(key_type: str) -> KeyFault:
     shown = key_type if len(key_type) <= 60 else key_type[:57] + "..."
     if "-cert-v" in key_type:
-        return f"{shown} is a certificate, and whoever signs certificates would decide who approves: name the key"
-    return f"keys of the type {shown} are not taken: {', '.join(KEY_TYPES)} are"
+        why = f"{shown} is a certificate, and whoever signs certificates would decide who approves: name the key"
+        return KeyFault(why)
+    kind = KeyFault if key_type == _DSA else UnknownKey
+    return kind(f"keys of the type {shown} are not taken: {', '.join(KEY_TYPES)} are")
 
 
 def decode_base64(text: str) -> bytes:

@@ -3,7 +3,8 @@
     signature  = "SSHSIG" uint32(1) string(public key) string(namespace) string("") string(hash) string(blob)
     armored    = "-----BEGIN SSH SIGNATURE-----" newline base64 in lines newline "-----END SSH SIGNATURE-----" newline
 
-Who is said to have signed, for what purpose and how can be read off; that it is true only `attestation.ssh` finds out.
+Who is said to have signed, for what purpose and how can be read off; whether it is true is for `attestation.sshcheck` to
+find out, and for ssh-keygen, which is asked by `attestation.ssh`. What is not arithmetic is decided here, for both alike.
 It is read here so that each fault has its name, whatever words ssh-keygen has for it. The signature of a hardware key
 says whether somebody touched the key, and one without a touch is refused: a key that signs for every program that asks
 is worth no more than a file.
@@ -15,8 +16,10 @@ from enforcer.attestation.sshkeys import (
     ED25519,
     HARDWARE,
     HARDWARE_ED25519,
+    KEY_TYPES,
     RSA,
     KeyFault,
+    UnknownKey,
     Wire,
     decode_base64,
     parse_key,
@@ -31,7 +34,10 @@ _MAGIC = b"SSHSIG"
 _VERSION = 1
 _HASHES = ("sha256", "sha512")
 _RSA_ALGORITHMS = ("rsa-sha2-256", "rsa-sha2-512")
+# What is known and may be named with the wrong key; SHA-1 (`ssh-rsa`) is known well enough not to be taken.
+_ALGORITHMS = (*KEY_TYPES, *_RSA_ALGORITHMS)
 _ED25519_SIZE = 64
+_STATE_SIZE = 1 + 4  # Flags, and how often the key has signed; not every key counts.
 _TOUCHED = 0x01
 
 
@@ -39,19 +45,33 @@ class SignatureFault(ValueError):
     """A text that is no signature that could count; the message says why, in printable ASCII."""
 
 
+class UnknownSignature(SignatureFault):
+    """A signature of a version, an algorithm or a type of key that this release does not know, and a later one may."""
+
+
 class SshSignature(Record):
-    """What a signature says of itself: the encoded public `key`, what it signs for, and the hash of the message."""
+    """What a signature says of itself: the encoded public `key`, what it signs for, and the hash of the message.
+
+    `algorithm` made `value`, in the encoding of its own. `state` is what a hardware key adds: the byte of its flags and
+    the four of its counter, empty for other keys.
+    """
 
     key: bytes
     key_type: str
     namespace: str
     hash_name: str
+    algorithm: str
+    value: bytes
+    state: bytes = b""
 
 
 def parse_signature(armored: str) -> SshSignature:
-    """Take an armored signature apart. Raises `SignatureFault` for anything else, and for one made without a touch."""
+    """Take an armored signature apart. Raises `SignatureFault` for anything else, and for one made without a touch;
+    `UnknownSignature` for what may be one of a later release."""
     try:
         return _parse(Wire(_dearm(armored)))
+    except UnknownKey as fault:
+        raise UnknownSignature(str(fault)) from None
     except KeyFault as fault:
         raise SignatureFault(str(fault)) from None
 
@@ -66,29 +86,43 @@ def _dearm(armored: str) -> bytes:
 
 
 def _parse(wire: Wire) -> SshSignature:
-    if wire.take(len(_MAGIC)) != _MAGIC or wire.integer() != _VERSION:
-        raise SignatureFault("it is no SSH signature of version 1")
+    if wire.take(len(_MAGIC)) != _MAGIC:
+        raise SignatureFault("it does not begin as an SSH signature does")
+    if wire.integer() != _VERSION:
+        raise UnknownSignature("it is no SSH signature of version 1")
     key = wire.string()
     key_type = parse_key(key)
     namespace, reserved, hash_name = wire.name(), wire.string(), wire.name()
     if reserved:
         raise SignatureFault("its reserved field is not empty")
     if hash_name not in _HASHES:
-        raise SignatureFault("it hashes the message with neither of " + " and ".join(_HASHES))
-    _check_blob(Wire(wire.string()), key_type)
+        raise UnknownSignature("it hashes the message with neither of " + " and ".join(_HASHES))
+    algorithm, value, state = _parse_blob(Wire(wire.string()), key_type)
     wire.end()
-    return SshSignature(key, key_type, namespace, hash_name)
+    return SshSignature(key, key_type, namespace, hash_name, algorithm, value, state)
 
 
-def _check_blob(wire: Wire, key_type: str) -> None:
+def _parse_blob(wire: Wire, key_type: str) -> tuple[str, bytes, bytes]:
+    """Algorithm, value and state."""
     algorithm, value = wire.name(), wire.string()
     if algorithm not in (_RSA_ALGORITHMS if key_type == RSA else (key_type,)):
-        raise SignatureFault("its algorithm does not go with its key")
-    if key_type in (ED25519, HARDWARE_ED25519) and len(value) != _ED25519_SIZE:
-        raise SignatureFault(f"an Ed25519 signature has {_ED25519_SIZE} bytes")
-    if key_type in HARDWARE:
-        flags = wire.take(1)[0]
-        wire.integer()  # How often the key has signed; not every key counts.
-        if not flags & _TOUCHED:
-            raise SignatureFault("it was made by a hardware key that nobody touched")
+        kind = SignatureFault if algorithm in _ALGORITHMS else UnknownSignature
+        raise kind("its algorithm does not go with its key")
+    if key_type in (ED25519, HARDWARE_ED25519):
+        if len(value) != _ED25519_SIZE:
+            raise SignatureFault(f"an Ed25519 signature has {_ED25519_SIZE} bytes")
+    elif key_type != RSA:
+        parse_pair(value)
+    state = wire.take(_STATE_SIZE) if key_type in HARDWARE else b""
+    if state and not state[0] & _TOUCHED:
+        raise SignatureFault("it was made by a hardware key that nobody touched")
     wire.end()
+    return algorithm, value, state
+
+
+def parse_pair(value: bytes) -> tuple[int, int]:
+    """The two numbers of an ECDSA signature (RFC 5656 §3.1.2). Raises `KeyFault`."""
+    wire = Wire(value)
+    pair = wire.number(), wire.number()
+    wire.end()
+    return pair

@@ -10,16 +10,15 @@ from __future__ import annotations
 from enforcer.errors import UnavailableError
 from enforcer.evidence.observation import contents_seen, differing
 from enforcer.evidence.plan import Check, Plan, plan
+from enforcer.evidence.weighing import labels, looks_for_risks, touched
 from enforcer.workflow.events import Refusal
 from enforcer.workflow.facts import EvidenceFacts, FileFact, Verdict
-from enforcer.workflow.paths import matches
-from enforcer.workflow.process import OBSERVED, REVIEWER
+from enforcer.workflow.process import OBSERVED
 from enforcer.workflow.record import Record
 from enforcer.workflow.rules.subject import GitFacts, Patched, Seen, Surroundings, bounded, invalid
 from enforcer.workflow.rules.table import SCHEMA
 from enforcer.workflow.rules.text import read
 from enforcer.workflow.running import origin
-from enforcer.workflow.state import is_among, same_principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from enforcer.evidence.git import Repository
     from enforcer.evidence.plan import Asked
     from enforcer.ports import Clock
-    from enforcer.workflow.process import Phase, Process
+    from enforcer.workflow.process import Process
     from enforcer.workflow.rules.subject import Fault, Subject
     from enforcer.workflow.state import TaskState
 
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
         def get(self, artifact: str, rule: str) -> tuple[Fault, ...] | None: ...
         def put(self, artifact: str, rule: str, faults: tuple[Fault, ...]) -> None: ...
 
-
-SELF_REVIEW, DECLARED, CLAIM, RISK = "self-review", "declared: reviewer", "claimed: ", "risk: "
 
 NO_REPOSITORY = "there is no git repository here"
 
@@ -109,7 +106,7 @@ class Judge:
         around, git_us = self._surroundings(state, process, actor, documents, across)
         bound = self._across(across, around, state.phase, verdicts)
         origins = {file.name: origin(state, file.name, file.digest) for file in files.values()}
-        risks = _touched(process, planned.phase, around.git)
+        risks = touched(process, planned.phase, around.git, state.risks_before)
         facts = EvidenceFacts(
             attempt_id=state.attempt_id,
             process=state.digest,
@@ -119,7 +116,7 @@ class Judge:
             standing=standing,
             tree=bound[0],
             commit=bound[1],
-            labels=_labels(state, across, around, origins, risks),
+            labels=labels(across, around, origins, risks),
             risks=risks,
             working=around.git.tree if around.git is not None else "",
         )
@@ -190,13 +187,16 @@ class Judge:
     def _across(
         self, across: list[tuple[Check, Subject]], around: Surroundings, phase: str, verdicts: list[Verdict]
     ) -> tuple[str, str]:
-        """Judge what does not depend on the artifact alone; the tree and commit that the evidence is bound to."""
-        bound = ("", "")
+        """Judge what does not depend on the artifact alone; the tree and commit that the evidence is bound to.
+
+        What was observed is bound to the files that were seen, whatever else a commit of the same phase holds.
+        """
+        bound, seen = ("", ""), False
         for check, subject in across:
             faults = check.kind.check(subject, around, check.rule.params)
             verdicts.append(_verdict(check, faults, phase))
-            if check.kind.binds and not faults and around.git is not None:
-                git = around.git
+            if check.kind.binds and not faults and around.git is not None and not seen:
+                git, seen = around.git, check.rule.kind == OBSERVED
                 bound = (git.head_tree if "head" in check.kind.needs else git.tree, git.head)
         return bound
 
@@ -210,7 +210,7 @@ class Judge:
     ) -> tuple[Surroundings, int]:
         needs = {need for check, _ in across for need in check.kind.needs}
         phase = process.phase(state.phase)
-        needs |= {"changes"} if phase.weighs_risks else set()
+        needs |= {"changes"} if looks_for_risks(process, phase) else set()
         needs |= {"tree"} if phase.approvals or state.words else set()
         patches = [subject for check, subject in across if "patched" in check.kind.needs]
         git, problem, spent = self._git(state.base, needs, patches) if needs else (None, "", 0)
@@ -305,38 +305,3 @@ def _counts(problem: Problem, planned: Plan, risks: tuple[str, ...]) -> bool:
     """A file that need not be there may be missing; one that is there must be safe to read."""
     artifact = planned.phase.artifact(problem.name)
     return problem.code != "evidence_missing" or artifact is None or artifact.required_of(risks)
-
-
-def _touched(process: Process, phase: Phase, git: GitFacts | None) -> tuple[str, ...]:
-    """The risk classes that the change touches, where git was asked for it.
-
-    A phase that asks for more of a risky change, and cannot be told what changed, takes it to be risky in every way.
-    """
-    if git is None:
-        return tuple(sorted(process.risks)) if phase.weighs_risks else ()
-    return tuple(
-        sorted(
-            name
-            for name, patterns in process.risks.items()
-            if any(matches(pattern, path) for path in git.changes for pattern in patterns)
-        )
-    )
-
-
-def _labels(
-    state: TaskState,
-    across: list[tuple[Check, Subject]],
-    around: Surroundings,
-    origins: Mapping[str, str],
-    risks: tuple[str, ...],
-) -> tuple[str, ...]:
-    """What the answer rests on by declaration only, and what whoever reads it should look at."""
-    wanted = [subject.name for check, subject in across if check.rule.kind == OBSERVED]
-    labels = [f"{CLAIM}{name}" for name in wanted if origins[name] != OBSERVED]
-    if any(check.rule.kind == REVIEWER for check, _ in across):
-        signed = any(word.signed and same_principal(word.principal, around.actor) for word in state.words.values())
-        labels += [] if signed else [DECLARED]
-        if is_among(around.actor, around.implementers):
-            labels.append(SELF_REVIEW)
-    labels += [f"{RISK}{name}" for name in risks]
-    return tuple(dict.fromkeys(labels))

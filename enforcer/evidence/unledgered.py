@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _BEYOND = {
     "attempt": "no ledger says which attempt it belongs to",
     "reviewer": "no ledger says who held the task and who reviewed",
+    "observed": "no ledger says what Enforcer ran",
 }
+_RISKS = "no repository says which risk classes the change touches"
 _HOME = shown_path(())
 
 PASSED, PARTLY, REFUSED = "passed", "partly", "refused"  # What a phase would answer.
@@ -185,7 +187,11 @@ class _Auditor:
         """Whether the phase could be left; every refusal is found."""
         self._found.artifacts += len(facts.files)
         self._found.judged += len(facts.files)
-        refusals = [(one, ENFORCE) for one in facts.problems]
+        at_risk = {one.name for one in phase.artifacts if one.risks}
+        unasked = [one for one in facts.problems if one.code == "evidence_missing" and one.artifact in at_risk]
+        for one in unasked:
+            self._found.leave(phase.name, one.artifact, "required", "risks", _RISKS)
+        refusals = [(one, ENFORCE) for one in facts.problems if one not in unasked]
         refusals += [(one, verdict.mode) for verdict in facts.verdicts for one in verdict.refusals]
         for one, mode in refusals:
             level = VIOLATION if mode == ENFORCE else NOTE
@@ -200,7 +206,7 @@ class _Auditor:
         open_questions = self._leave(task, phase, [one for one in self._left[phase.name] if one.rule.artifact in read])
         if empty or any(mode == ENFORCE for _, mode in refusals):
             return REFUSED
-        return PARTLY if open_questions else PASSED
+        return PARTLY if open_questions or unasked else PASSED
 
     def _leave(self, task: str, phase: Phase, left: list[Left]) -> bool:
         """Say what was not asked; whether any of it could have refused."""

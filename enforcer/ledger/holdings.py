@@ -71,11 +71,8 @@ class Holdings:
 
     def check_object(self, digest: str, what: str, task: str | None, seq: int) -> int | None:
         """The size of an object whose bytes are those of its digest; None where there is no such object."""
-        try:
-            name = bytes.fromhex(digest)
-        except ValueError:
-            name = b""
-        if len(name) != 32 or name.hex() != digest:
+        name = _name(digest)
+        if not name:
             self._found.contradiction(LEGALITY, seq, "digest_malformed", f"What names {what} is not a digest.")
             return None
         size = self._sizes.get(name)
@@ -89,6 +86,15 @@ class Holdings:
             report = self._found.contradiction if error.code == "object_damaged" else self._found.gap
             report(EVIDENCE, seq, error.code, f"{what}: {error.message}")
         return None
+
+    def read(self, digest: str) -> bytes | None:
+        """The bytes of an object that was looked at; None where they are not those of its digest, which was told."""
+        if self._sizes.get(_name(digest), _ABSENT) == _ABSENT:
+            return None
+        try:
+            return self._objects.get(digest)
+        except EnforcerError:
+            return None
 
     def _look(self, name: bytes) -> int:
         try:
@@ -149,6 +155,15 @@ class Holdings:
         while start < end and (data := self._disk.read(fd, min(CHUNK, end - start), start)):
             yield data
             start += len(data)
+
+
+def _name(digest: str) -> bytes:
+    """A digest as bytes; none for what is not a digest in its one form."""
+    try:
+        name = bytes.fromhex(digest)
+    except ValueError:
+        return b""
+    return name if len(name) == 32 and name.hex() == digest else b""
 
 
 def _through(see: Callable[[bytes], None], chunks: Iterable[bytes]) -> Iterator[bytes]:

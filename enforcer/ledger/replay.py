@@ -13,6 +13,7 @@ from __future__ import annotations
 import zlib
 
 from enforcer.errors import EnforcerError
+from enforcer.ledger.approvals import Approvals
 from enforcer.ledger.chain import place_of
 from enforcer.ledger.drafts import hasten
 from enforcer.ledger.entry import MAX_LEAF, BadLine
@@ -28,7 +29,7 @@ from enforcer.workflow.structure import outside, structure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from enforcer.ledger.frames import Frame
@@ -46,6 +47,8 @@ _BATCH = 64
 hasten(TaskState)
 
 _ATTEMPTS = frozenset((events.TaskOpened, events.PhaseAdvanced, events.PhaseBacktracked))
+# What an entry names has to be read to judge these.
+_RESTING = frozenset((events.ProcessAdopted, events.ApprovalGranted, events.ApprovalRejected, events.RulesWaived))
 
 
 class Replay:
@@ -68,6 +71,7 @@ class Replay:
     ) -> None:
         self._found, self._holdings, self._load = found, holdings, processes
         self._origin = origin
+        self._approvals = Approvals(origin, holdings=holdings, found=found)
         self._part, self._parts = part, parts
         self._tasks: dict[str, TaskWalk] = {}
         self._closed = Closed()
@@ -235,8 +239,8 @@ class Replay:
             process = self._process_in_force(task, state, frame, event)
             faults += structure(state, event)
             faults += legality(state, event, process, ts=frame.ts)
-            if type(event) is events.ProcessAdopted and state is not None:
-                faults += self._adoption(task, state, frame, event, process)
+            if type(event) in _RESTING and state is not None and process is not None:
+                faults += self._judge_further(task, state, frame, event, process)
         except _UNFIT as error:
             step.unfit = step.unfit or f"it cannot be judged ({type(error).__name__}: {error})"
             task.lose(step.number + 1, frame.seq, "one of its events does not fit")
@@ -269,13 +273,14 @@ class Replay:
         if step.task is not None:
             step.task.lose(step.number, seq, "one of its events could not be read")
 
-    def _adoption(
-        self, task: TaskWalk, state: TaskState, frame: Frame, event: events.ProcessAdopted, process: Process | None
-    ) -> list[str]:
+    def _judge_further(
+        self, task: TaskWalk, state: TaskState, frame: Frame, event: Any, process: Process
+    ) -> Iterable[str]:
+        if type(event) is not events.ProcessAdopted:
+            self._approvals.check(event, frame, process, state.digest)
+            return ()
         adopted = self._process(task, event.digest, frame)
-        if adopted is None or process is None:
-            return []
-        return list(adoption(state, event, process, adopted))
+        return adoption(state, event, process, adopted) if adopted is not None else ()
 
     def _process_in_force(self, task: TaskWalk, state: TaskState | None, frame: Frame, event: Any) -> Process | None:
         if type(event) is events.TaskOpened:

@@ -6,14 +6,14 @@ ask for as much counts as a weakening.
 
 from __future__ import annotations
 
-from enforcer.workflow.process import ENFORCE, OBSERVE, OFF
+from enforcer.workflow.process import ENFORCE, OBSERVE, OFF, UNCONFINED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from enforcer.workflow.process import Artifact, Phase, Process, Rule
+    from enforcer.workflow.process import Approval, Artifact, Observation, Phase, Process, Rule
 
 LIMIT = 100  # Differences named one by one; an entry of the ledger has a bound.
 
@@ -52,7 +52,10 @@ def difference(old: Process, new: Process) -> tuple[tuple[str, ...], tuple[str, 
     _rules(old, new, found)
     _personas(old.personas, new.personas, found)
     _entries("pins", old.pins, new.pins, found)
-    _entries("observe", old.observe, new.observe, found)
+    _observed(old, new, found)
+    _risks(old.risks, new.risks, found)
+    _signers(old.signers, new.signers, found)
+    _changed_set("break_glass:", old.break_glass, new.break_glass, found)
     return _bounded(found.differences), _bounded(found.weakenings)
 
 
@@ -97,11 +100,15 @@ def _phase(old: Process, new: Process, before: Phase, after: Phase, found: _Foun
     for artifact in after.artifacts:
         if before.artifact(artifact.name) is None:
             found.add(f"{before.name}/{artifact.name}: new")
+    _approvals(before, after, found)
 
 
 def _artifact(name: str, before: Artifact, after: Artifact, found: _Found) -> None:
     if before.required != after.required:
         found.add(f"{name}: {'no longer' if before.required else 'now'} required", weaker=before.required)
+    if before.risks != after.risks:
+        where = ", ".join(after.risks) or "every change"
+        found.add(f"{name}: required of {where}", weaker=not _asked_as_often(before.risks, after.risks))
     if before.format != after.format:
         found.add(f"{name}: format {before.format} → {after.format}", weaker=True)
     if before.schema != after.schema:
@@ -109,6 +116,38 @@ def _artifact(name: str, before: Artifact, after: Artifact, found: _Found) -> No
         found.add(f"{name}: {says}", weaker=bool(before.schema))
     if before.scaffold != after.scaffold:
         found.add(f"{name}: another form to start from")
+
+
+def _approvals(before: Phase, after: Phase, found: _Found) -> None:
+    """A demand stays where another one asks for as much, of as many changes, from nobody else."""
+    for demand in before.approvals:
+        if demand not in after.approvals:
+            weaker = not any(_covers_demand(other, demand) for other in after.approvals)
+            found.add(f"{before.name}: no longer takes {_demanded(demand)}", weaker=weaker)
+    for demand in after.approvals:
+        if demand not in before.approvals:
+            found.add(f"{before.name}: takes {_demanded(demand)}")
+
+
+def _covers_demand(other: Approval, demand: Approval) -> bool:
+    return (
+        other.count >= demand.count
+        and other.signed >= demand.signed
+        and (not demand.by or (bool(other.by) and set(other.by) <= set(demand.by)))
+        and _asked_as_often(demand.risks, other.risks)
+    )
+
+
+def _asked_as_often(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Whether what was asked of changes that touch one of `before` (every change, where empty) still is."""
+    return not after or (bool(before) and set(before) <= set(after))
+
+
+def _demanded(demand: Approval) -> str:
+    whose = f" of {', '.join(demand.by)}" if demand.by else ""
+    where = f" of a change that touches {', '.join(demand.risks)}" if demand.risks else ""
+    how = "signed" if demand.signed else "declared"
+    return f"{demand.count} {how} approval{'s' * (demand.count != 1)}{whose}{where}"
 
 
 def _rules(old: Process, new: Process, found: _Found) -> None:
@@ -157,6 +196,67 @@ def _covers(larger: Any, smaller: Any) -> bool:
     if isinstance(larger, (list, tuple)) and isinstance(smaller, (list, tuple)):
         return all(item in larger for item in smaller)
     return isinstance(larger, int) and isinstance(smaller, int) and larger >= smaller
+
+
+def _observed(old: Process, new: Process, found: _Found) -> None:
+    for name in dict.fromkeys((*old.observe, *new.observe)):
+        before, after = old.observe.get(name), new.observe.get(name)
+        if before is None or after is None:
+            found.add(f"observe {name}: {'new' if before is None else 'gone'}", weaker=after is None)
+        else:
+            _observation(f"observe {name}", before, after, found)
+
+
+def _observation(what: str, before: Observation, after: Observation, found: _Found) -> None:
+    """Another command proves something else. How long it may run and how much it may write proves nothing."""
+    for field in ("argv", "folder", "reader", "report", "path"):
+        was, now = getattr(before, field), getattr(after, field)
+        if was != now:
+            found.add(f"{what}: {field} {_said(was)} → {_said(now)}", weaker=True)
+    for field in ("timeout", "output"):
+        was, now = getattr(before, field), getattr(after, field)
+        if was != now:
+            found.add(f"{what}: {field} {was} → {now}")
+    if before.sandbox != after.sandbox:
+        text = f"{what}: sandbox {before.sandbox} → {after.sandbox}"
+        found.add(text, weaker=before.sandbox != UNCONFINED)
+    _changed_set(f"{what}: variable", before.environment, after.environment, found)
+    _changed_set(f"{what}: kept folder", before.keep, after.keep, found)
+
+
+def _risks(old: Mapping[str, tuple[str, ...]], new: Mapping[str, tuple[str, ...]], found: _Found) -> None:
+    for name in dict.fromkeys((*old, *new)):
+        if name not in new:
+            found.add(f"risk class {name}: gone", weaker=True)
+        elif name not in old:
+            found.add(f"risk class {name}: new")
+        else:
+            for pattern in sorted(set(old[name]) - set(new[name])):
+                found.add(f"risk class {name}: {pattern} gone", weaker=True)
+            for pattern in sorted(set(new[name]) - set(old[name])):
+                found.add(f"risk class {name}: {pattern} new")
+
+
+def _signers(old: str, new: str, found: _Found) -> None:
+    """Each key by the principal it is listed for and by its end; a line with other options is another one."""
+    before, after = _listed_keys(old), _listed_keys(new)
+    for line in before:
+        if line not in after:
+            found.add(f"signers: a key of {_key(line)} gone")
+    for line in after:
+        if line not in before:
+            found.add(f"signers: a key of {_key(line)} new", weaker=True)
+
+
+def _listed_keys(text: str) -> list[str]:
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _key(line: str) -> str:
+    principal, _, rest = line.partition(" ")
+    key = next((word for word in rest.split() if word.startswith("AAAA")), "")
+    return f"{principal} (…{key[-12:]})"
 
 
 def _personas(old: Mapping[str, Iterable[str]], new: Mapping[str, Iterable[str]], found: _Found) -> None:

@@ -95,6 +95,18 @@ def test_what_a_process_does_not_require_is_allowed_and_not_demanded() -> None:
     assert ["MATCH", "T/implement/notes.md", "WITH", "PRODUCTS", "FROM", "IMPLEMENT"] in second["expected_materials"]
 
 
+@pytest.mark.parametrize("touched", [(), ("migrations",)])
+def test_what_only_some_changes_need_is_demanded_of_those(touched: tuple[str, ...]) -> None:
+    walk, _ = walk_with_tests()
+    plan = Artifact("rollback.md", "markdown", risks=("migrations",))
+    process = Process("p", (Phase("IMPLEMENT", (Artifact("git_diff.patch", "diff"), plan)), walk.process.phases[1]))
+    steps = tuple(step.replace(process=process, event=step.event.replace(risks=touched)) for step in walk.steps)
+    first, second = layout_of(walk.replace(process=process, steps=steps), LEDGER_KEY.public, START)["steps"]
+    assert (["REQUIRE", "T/implement/rollback.md"] in first["expected_products"]) is bool(touched)
+    assert (["REQUIRE", "T/implement/rollback.md"] in second["expected_materials"]) is bool(touched)
+    assert ["ALLOW", "T/implement/rollback.md"] in first["expected_products"]
+
+
 def test_a_phase_is_held_to_the_process_that_it_was_accepted_under() -> None:
     walk, _ = walk_with_tests()
     later = Process("later", (Phase("IMPLEMENT", (Artifact("other.md", "markdown"),)), walk.process.phases[1]))

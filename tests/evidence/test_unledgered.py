@@ -96,6 +96,19 @@ def test_evidence_that_would_pass_is_clean_as_far_as_it_goes(case: Case) -> None
     assert (course.task, course.passed, course.refused, course.absent) == ("T", ("SPEC", "WORK"), (), ("REVIEW",))
 
 
+def test_what_only_some_changes_need_may_be_missing_where_nothing_says_what_changed(case: Case) -> None:
+    first, *others = case.process.phases
+    risky = Artifact("rollback.md", "markdown", risks=("migrations",))
+    case.process = case.process.replace(phases=(first.replace(artifacts=(*first.artifacts, risky)), *others), risks={"migrations": ("*.sql",)})
+    case.given()
+
+    report = case.audit()
+
+    assert (report.verdict, report.findings) == ("clean", ())
+    assert [(one.artifact, one.kind) for one in report.unjudged] == [("rollback.md", "risks")]
+    assert report.courses[0].partly == ("SPEC",)
+
+
 def test_every_refusal_of_every_phase_is_found(case: Case) -> None:
     case.given(note=BARE, files=b'{"files": ["a.py", "b.py"]}')
     case.given("U", map=b"{")
@@ -145,10 +158,11 @@ def test_what_only_a_ledger_or_git_could_tell_is_said_not_to_be_judged(case: Cas
         ("attempt", "attempt", 1),
         ("who", "reviewer", 1),
         ("tree", "tree", 1),
+        ("seen", "observed", 1),
     }
     assert report.courses[0].partly == ("REVIEW",)
     assert report.courses[0].passed == ("SPEC", "WORK")
-    assert [(one.code, one.level) for one in report.findings] == [("evidence_unobserved", "note")]
+    assert report.findings == ()
 
 
 def test_later_phases_are_held_against_the_files_of_earlier_ones(case: Case) -> None:

@@ -157,7 +157,7 @@ def test_init(project: Project) -> None:
 
 
 def test_open(project: Project) -> None:
-    project.done("init")
+    project.done("init", "--process", "process.toml")
     assert check("open", project.ask("open", "T"))["seq"] == 1
     assert check("open", project.ask("open", "T"))["seq"] is None
     assert check("open", project.ask("open", "T", "--title", "else"), 1)["refusals"][0]["code"] == "task_exists"
@@ -306,9 +306,13 @@ def test_process(project: Project) -> None:
     assert adopted["difference"] == adopted["weakenings"]
 
 
-@pytest.mark.parametrize("name", ["default", "lean"])
-def test_a_shipped_process_is_shown(project: Project, name: str) -> None:
-    project.done("init", "--process", name)
+OBSERVED = ("test_results.json", "build_output.log", "coverage_report.json")
+
+
+@pytest.mark.parametrize("name,observed", [("default", OBSERVED), ("lean", ())])
+def test_a_shipped_process_is_shown(project: Project, name: str, observed: tuple[str, ...]) -> None:
+    commands = [word for artifact in observed for word in ("--observe", f"{artifact}=make")]
+    project.done("init", "--process", name, *commands)
     project.done("open", "T")
     check("process-show", project.ask("process", "show", "T"))
     check("explain", project.ask("explain", "T"))

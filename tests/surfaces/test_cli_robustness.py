@@ -124,7 +124,7 @@ def test_nothing_that_came_from_others_reaches_the_terminal_raw(project: Project
 
 
 def test_a_title_cannot_forge_a_table_of_the_journal(project: Project) -> None:
-    project.done("init")
+    project.done("init", "--process", "process.toml")
     project.done("open", "T", "--title", "a | b\n| 9 | <b>x</b> [y](javascript:z) `q`")
     rows = project.call("log", "T", "--format", "markdown").out.splitlines()[4:]
     assert len(rows) == 1

@@ -17,14 +17,20 @@ from enforcer.workflow.commands import (
     Command,
     Open,
     ReleaseLease,
+    Run,
     UseTool,
+    Vouch,
 )
+from enforcer.workflow.approving import REVIEWER_DECLARED, given_evidence
 from enforcer.workflow.decide import EVIDENCE_NEEDED, EvidenceNeeded, coalesces, decide
-from enforcer.workflow.events import PREFIX, Event, Refusal, parse
+from enforcer.workflow.events import PREFIX, Event, Made, Refusal, parse
 from enforcer.workflow.evolve import Place, evolve
 from enforcer.workflow.facts import EvidenceFacts, Facts, FileFact, LeaseFacts, Verdict
 from enforcer.workflow.legality import legality
-from enforcer.workflow.process import Artifact, Phase, Process, Rule
+from enforcer.workflow.process import OBSERVED, Artifact, Phase, Process, Rule
+from enforcer.workflow.rules.across import check_observed
+from enforcer.workflow.rules.subject import GitFacts, Seen, Subject, Surroundings
+from enforcer.workflow.running import origin
 from enforcer.workflow.state import TaskState
 from enforcer.workflow.structure import structure
 
@@ -84,6 +90,8 @@ class Scene:
         self.expiry = 0
         self.coalesced = 0
         self.files: dict[str, str] = {}
+        self.tree = ""
+        self.said = 0
         if opened:
             first, authoring = self.process.order[0], self.process.authoring
             opening = Open(process="plain", digest=digest(self.process), phase=first, title="A change")
@@ -167,18 +175,50 @@ class Scene:
         return Facts(**(usual | known))
 
     def evidence(self, **changes: Any) -> EvidenceFacts:
-        """What an honest judge finds: the phase's note, good, and every accepted note as it was accepted."""
-        assert self.governing is not None
-        here = self.governing.phase(self.task.phase)
-        content = digest_of(self.files.get(here.name, here.name))
+        """What an honest judge finds: the phase's note, good, and every accepted note as it was accepted.
+
+        What has to be observed holds if a run of what is there and on the files as they are was recorded.
+        """
+        here = self.here
+        content = digest_of(self.content)
         usual: dict[str, Any] = {
             "attempt_id": self.task.attempt_id,
             "process": self.task.digest,
-            "files": tuple(FileFact(one.name, content, 100, one.origin) for one in here.artifacts),
-            "verdicts": tuple(Verdict(rule.id, rule.artifact, rule.mode) for rule in here.rules),
+            "files": tuple(
+                FileFact(one.name, content, 100, origin(self.task, one.name, content)) for one in here.artifacts
+            ),
+            "verdicts": tuple(Verdict(rule.id, rule.artifact, rule.mode, self._seen(rule)) for rule in here.rules),
+            "labels": (REVIEWER_DECLARED,) if here.reviews else (),
+            "tree": self.tree,
+            "working": self.tree,
             "standing": {name: one.digest for name, one in self.task.accepted_files().items()},
         }
         return EvidenceFacts(**(usual | changes))
+
+    @property
+    def here(self) -> Phase:
+        assert self.governing is not None
+        return self.governing.phase(self.task.phase)
+
+    @property
+    def content(self) -> str:
+        """What stands in the files of the phase."""
+        return self.files.get(self.task.phase, self.task.phase)
+
+    def _seen(self, rule: Rule) -> tuple[Refusal, ...]:
+        """What the rule that wants an observation says of what is there."""
+        run = self.task.runs.get(f"{self.task.phase}/{rule.artifact}")
+        if rule.kind != OBSERVED:
+            return ()
+        seen = Seen(**{name: getattr(run, name) for name in Seen.fields if name != "differing"}) if run else None
+        around = Surroundings(
+            attempt_id=self.task.attempt_id,
+            actor="",
+            git=GitFacts(tree=self.tree),
+            runs={rule.artifact: seen} if seen else {},
+        )
+        found = check_observed(Subject(rule.artifact, "text", self.content.encode()), around, {})
+        return tuple(Refusal(one.code, one.message, self.task.phase, rule.artifact, one.fix) for one in found)
 
     # Shorthand
 
@@ -207,6 +247,47 @@ class Scene:
 
     def attest(self, actor: str = ADA, **parts: str) -> Event | EvidenceNeeded | None:
         return self.do(Attest({part: digest_of(text) for part, text in parts.items()}), actor)
+
+    def run(self, actor: str = ADA, *, artifacts: tuple[str, ...] = ("note.md",), **seen: Any) -> Any:
+        """Let Enforcer run what the process names: it makes what stands in the files, on the files as they are."""
+        usual: dict[str, Any] = {
+            "attempt_id": self.task.attempt_id,
+            "process": self.task.digest,
+            "observation": digest_of("observation"),
+            "configured": True,
+            "made": tuple(Made(name, digest_of(self.content), 100, "log") for name in artifacts),
+            "tree": self.tree,
+        }
+        return self.do(Run(**(usual | seen)), actor)
+
+    def word(self, who: str, kind: str = "approve", **changes: Any) -> Vouch:
+        """What `who` says, signed, of exactly what is there; it counts for an hour."""
+        self.said += 1
+        about = kind in ("approve", "reject") and "process" not in changes
+        digests = {one.name: digest_of(self.content) for one in self.here.artifacts}
+        usual: dict[str, Any] = {
+            "kind": kind,
+            "phase": self.task.phase,
+            "attempt_id": self.task.attempt_id,
+            "principal": who,
+            "nonce": digest_of(("nonce", self.said))[:32],
+            "expires": self.now + 60 * MINUTE,
+            "under": self.task.digest,
+            "statement": digest_of("statement"),
+            "signature": digest_of("signature"),
+            "fingerprint": "SHA256:key",
+            "evidence": given_evidence(self.task.phase, digests) if about else {},
+            "tree": self.tree if about else "",
+            "reason": "" if kind == "approve" else "Because",
+        }
+        return Vouch(**(usual | changes))
+
+    def say(self, who: str, kind: str = "approve", **changes: Any) -> Any:
+        return self.do(self.word(who, kind, **changes), who)
+
+    def declare(self, who: str, kind: str = "approve", **changes: Any) -> Any:
+        """The same without a signature."""
+        return self.say(who, kind, **{"statement": "", "signature": "", "fingerprint": "", **changes})
 
     def tool(self, *needs: str, actor: str = ADA, **given: Any) -> Event | EvidenceNeeded | None:
         return self.do(UseTool(tool="Tool", needs=needs, **given), actor)

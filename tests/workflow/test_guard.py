@@ -392,7 +392,6 @@ def test_a_worker_may_move_its_own_task_and_look_at_anything(call: str) -> None:
         "demo --keep /tmp/x",
         "telemetry",
         "export T",
-        "certify",
         "mcp",
         # What does not exist.
         "frobnicate",

@@ -252,6 +252,10 @@ def test_the_types_of_events_are_a_wire_format() -> None:
         "baseline.accepted",
         "process.adopted",
         "evidence.restored",
+        "run.observed",
+        "approval.granted",
+        "approval.rejected",
+        "rules.waived",
     }
     assert all(EVENTS[name].type == name for name in EVENTS)
 

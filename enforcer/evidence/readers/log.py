@@ -7,15 +7,14 @@ is spelled out, so that whoever reads the log sees what was written.
 from __future__ import annotations
 
 import re
+import unicodedata
 
-LIMIT = 2 << 20
-"""Bytes of output that a log holds at most; more is left out of the middle, and the log says so."""
+LIMIT = 1_000_000
+"""Bytes of output that go into a log; more is left out of the middle, and the log says so. Each byte may need four to
+be spelled out, and an artifact has at most 4 MiB."""
 
 # Colours and the like (ECMA-48 control sequences, and the strings that set titles and links) say nothing in a file.
 _STYLE = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\))")
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"  # Marks of direction included.
-)
 
 
 def log_text(output: bytes, status: int | None, *, ended: str = "", limit: int = LIMIT) -> bytes:
@@ -23,10 +22,10 @@ def log_text(output: bytes, status: int | None, *, ended: str = "", limit: int =
 
     `status` is None where there was none, because a signal ended the command; it stands as -1 then.
     """
-    text = _CONTROL.sub(_spelled, _STYLE.sub("", _abridged(output, limit)).replace("\r\n", "\n"))
-    lines = [text.rstrip("\n")] if text.strip() else []
+    text = _STYLE.sub("", _abridged(output, limit)).replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+    lines = [_spelled(line) for line in text.split("\n")] if text else []
     if ended:
-        lines.append(f"ended by: {_CONTROL.sub(_spelled, ended)}")
+        lines.append(f"ended by: {_spelled(ended)}")
     lines.append(f"exit status: {-1 if status is None else status}")
     return ("\n".join(lines) + "\n").encode()
 
@@ -44,8 +43,12 @@ def _decode(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-def _spelled(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if found[0] == "\r":
-        return "\n"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+def _spelled(line: str) -> str:
+    """A line with every character spelled out that shows nothing, or makes others show in another order."""
+    return line if line.isprintable() else "".join(map(_spelled_character, line))
+
+
+def _spelled_character(character: str) -> str:
+    if character.isprintable() or character == "\t" or unicodedata.category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape").decode()

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from enforcer.errors import RequestError, UnavailableError
 from enforcer.evidence.run import keeper
 from enforcer.evidence.run.executables import locate, missing
+from enforcer.evidence.run.output import Output
 from enforcer.workflow.record import Record
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from enforcer.evidence.run.redaction import Redaction
     from enforcer.ports import Clock
 
-TIMEOUT, OUTPUT_LIMIT, INTERRUPTED = "timeout", "output_limit", "interrupted"
+TIMEOUT, INTERRUPTED = "timeout", "interrupted"
 
 GRACE_US = 2_000_000  # Between the kind signal and the one that cannot be caught.
 
@@ -92,56 +93,25 @@ def execute(command: Command, *, show: Callable[[bytes], None], redact: Redactio
         "limits": dict(command.limits),
     }
     with _kept(request) as (control, pipe):
-        run = _Run(command, control, pipe, _Output(command.output_limit, show, redact), clock)
+        run = _Run(command, control, pipe, Output(command.output_limit, show, redact), clock)
         report = run.follow()
+        output = run.output.finish()
     status, name = _ending(report.get("status"))
     return Ran(
         status=status,
         signal=name,
         started=run.started,
         duration_us=run.duration_us,
-        output=run.output.finish(),
+        output=output,
         ended=run.ended or run.output.overflow or (INTERRUPTED if report.get("interrupted") else ""),
         orphans=report.get("killed", 0),
     )
 
 
-class _Output:
-    """What was written so far."""
-
-    def __init__(self, limit: int, show: Callable[[bytes], None], redact: Redaction) -> None:
-        self._limit, self._show = limit, show
-        self._redact = redact.stream()
-        self._kept = bytearray()
-        self._left = limit
-
-    @property
-    def overflow(self) -> str:
-        """Why the output is cut, or empty."""
-        return OUTPUT_LIMIT if self._left < 0 or len(self._kept) > self._limit else ""
-
-    def take(self, data: bytes) -> None:
-        """Keep and show it, as far as there is room. What comes after the limit is read, and thrown away."""
-        if self.overflow:
-            return
-        room, self._left = self._left, self._left - len(data)
-        self._keep(self._redact.feed(data[:room]))
-
-    def finish(self) -> bytes:
-        """All of it, with what redaction still held back."""
-        self._keep(self._redact.finish())
-        return bytes(self._kept[: self._limit])
-
-    def _keep(self, data: bytes) -> None:
-        if data:
-            self._kept += data
-            self._show(data)
-
-
 class _Run:
     """The dialogue with a keeper, from its first answer to its last."""
 
-    def __init__(self, command: Command, control: socket.socket, pipe: int, output: _Output, clock: Clock) -> None:
+    def __init__(self, command: Command, control: socket.socket, pipe: int, output: Output, clock: Clock) -> None:
         self._command, self._control, self._pipe, self._clock = command, control, pipe, clock
         self.started, self._began = clock.now(), self._now()
         self._deadline = self._began + command.timeout_us

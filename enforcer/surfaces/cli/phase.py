@@ -104,7 +104,7 @@ def _row(task: str, phase: Phase, name: str, path: str, facts: EvidenceFacts) ->
         "name": name,
         "path": path,
         "origin": artifact.origin,
-        "required": artifact.required,
+        "required": artifact.required_of(facts.risks),
         "state": "refused" if problems and file else "ready" if file else "missing",
         "digest": file.digest if file else None,
         "rules": [

@@ -52,7 +52,8 @@ def init(
     if made.key is None:
         line("no signing key: the user's state folder cannot be written, so the ledger stays unsealed")
     if made.created:
-        line("next: commit enforcer.toml and AGENTS.md, so that they are no part of a task's change")
+        own = ", process/" if observe else ""
+        line(f"next: commit enforcer.toml{own} and AGENTS.md, so that they are no part of a task's change")
     line('next: enforcer open TASK --title "..."')
     return 0
 

@@ -226,7 +226,9 @@ def check_observed(subject: Subject, surroundings: Surroundings, params: Mapping
     if seen.digest != sha256(subject.data).hexdigest():
         return (Fault(UNOBSERVED, f"is not what Enforcer saw in entry {seen.seq}: it was written over since", again),)
     if not seen.configured:
-        message = f"was observed in entry {seen.seq}, not configured: the process names another command for it"
+        message = (
+            f"was observed in entry {seen.seq}, not configured: that is not the run which the process names for it"
+        )
         return (Fault(UNOBSERVED, message, again),)
     git = surroundings.git
     if git is None:

@@ -39,8 +39,9 @@ class Place:
         self.plain = self._build()
 
     def _build(self) -> Work:
-        """Two commits and a side branch, then changes of every kind, with attributes that name drivers."""
-        work = Work(self.folder / "plain")
+        """Three commits and a side branch, then changes of every kind, with attributes that name drivers."""
+        work = Work(self.folder / "plain", "--template=")
+        work.commit("nothing")
         work.write(".gitattributes", "*.txt filter=evil diff=evil merge=evil export-subst\n")
         work.write(".gitignore", "hooks/\n*.log\nconftest.py\n")
         work.write(".gitmodules", '[submodule "sub"]\n\tpath = sub\n\turl = ./sub\n')
@@ -49,7 +50,7 @@ class Place:
         work.write("a.txt", "head\none\n")
         work.write("b.bin", bytes(range(256)))
         work.write("gone.txt")
-        sub = Work(work.top / "sub")
+        sub = Work(work.top / "sub", "--template=")
         sub.write(".gitattributes", "* filter=evil diff=evil\n")
         sub.write("inner")
         sub.commit()
@@ -62,7 +63,7 @@ class Place:
         work.commit("second")
         sub.write("inner", "moved on\n")
         sub.commit()
-        for path, data in {"a.txt": "two\n", "new.txt": "new\n", "b.bin": bytes(9), "sub/inner": "dirty\n"}.items():
+        for path, data in (("a.txt", "two\n"), ("new.txt", "new\n"), ("b.bin", "b\n"), ("sub/inner", "dirty\n")):
             work.write(path, data)
         (work.top / "gone.txt").unlink()
         work.write("conftest.py")
@@ -130,7 +131,7 @@ class Trap:
                 word.replace("{other}", str(place.other.top)).replace("{top}", str(work.top))
                 for word in command.split()
             ]
-            said = self._run(["git", *words], work, ENVIRONMENT | variables)
+            said = self._run(["git", *words], work, {**ENVIRONMENT, **variables})
         return said
 
     def _run(self, command: list[str], work: Work, environment: Mapping[str, str]) -> bytes:
@@ -149,8 +150,9 @@ class Trap:
 
 
 def replace_the_head(work: Work) -> None:
-    """Let git take the tree of another commit for the one that HEAD has."""
+    """Let git take the tree and the parent of another commit for those that HEAD has."""
     work.git("replace", work.git("rev-parse", "HEAD^{tree}"), work.git("rev-parse", "side^{tree}"))
+    work.git("replace", "--graft", "HEAD", "side")
 
 
 def graft_another_parent(work: Work) -> None:
@@ -163,12 +165,17 @@ def cut_the_history(work: Work) -> None:
 
 
 def forge_the_commit_graph(work: Work) -> None:
-    """The cache of commits says that the parent of HEAD is the commit on the other branch."""
+    """The cache of commits says that the parent of HEAD~1 is the commit on the other branch.
+
+    Of a commit it holds the tree's name and then the place of its parent among all commits (gitformat-commit-graph).
+    """
     work.git("commit-graph", "write", "--reachable")
     graph = work.top / ".git" / "objects" / "info" / "commit-graph"
-    tree, side = (bytes.fromhex(work.git("rev-parse", f"{name}^{{tree}}")) for name in ("HEAD", "side"))
+    commits = sorted(work.git("rev-list", "--all").split())
+    tree = bytes.fromhex(work.git("rev-parse", "HEAD~1^{tree}"))
+    parent, side = (tree + commits.index(work.git("rev-parse", name)).to_bytes(4, "big") for name in ("HEAD~2", "side"))
     graph.chmod(0o644)
-    forged = graph.read_bytes().replace(tree, side)
+    forged = graph.read_bytes().replace(parent, side)
     assert forged != graph.read_bytes()
     graph.write_bytes(forged)
 
@@ -298,10 +305,10 @@ BENDS = {
         "status --short", settings={"core.excludesFile": "{top}/.git/hide"}, files={".git/hide": "new.txt\n"}
     ),
     "the repository's own list of ignored files": Trap("status --short", files={".git/info/exclude": "new.txt\n"}),
-    "a replaced tree": Trap("ls-tree -r HEAD", more=replace_the_head),
+    "a replaced tree and commit": Trap("rev-parse HEAD~1", more=replace_the_head),
     "a grafted parent": Trap("rev-parse HEAD~1", more=graft_another_parent),
     "a history that ends": Trap("rev-list HEAD", more=cut_the_history),
-    "a forged commit graph": Trap("log -1 --format=%T", more=forge_the_commit_graph),
+    "a forged commit graph": Trap("rev-parse HEAD~2", more=forge_the_commit_graph),
     "another repository in the environment": Trap(
         "rev-parse HEAD", variables={"GIT_DIR": "{other}/.git", "GIT_WORK_TREE": "{other}"}
     ),
@@ -357,7 +364,7 @@ def applied(repository: Repository) -> Applied:
 
 QUESTIONS: dict[str, Callable[[Repository, Path], object]] = {
     "head": lambda repository, _: repository.head(),
-    "resolve": lambda repository, _: repository.resolve("main~1"),
+    "resolve": lambda repository, _: (repository.resolve("main~1"), repository.resolve("main~2")),
     "resolve what is missing": lambda repository, _: missing(repository),
     "tree": lambda repository, _: repository.tree(STATE),
     "tree_of": lambda repository, _: repository.tree_of(repository.resolve("main"), STATE),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from enforcer.evidence.folder import Limits
 from enforcer.evidence.readers import log_text
 from enforcer.evidence.readers.log import LIMIT
 from enforcer.workflow.rules import text
@@ -28,12 +31,15 @@ def test_the_rule_reads_the_status_of_the_run_and_nothing_else(output, status):
     assert text.check_exit_status(subject, NOWHERE, {"status": status + 1})
 
 
-@given(st.binary(max_size=300))
+@given(st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@example("\xad\u2028\ufff9\U000e0041\x85\x0b".encode())
 def test_nothing_that_a_terminal_obeys_is_left(output):
-    assert all(line.isprintable() or line.translate(_SPACES).isprintable() for line in _lines(log_text(output, 0)))
+    kept = log_text(output, 0).decode().replace("\t", " ").split("\n")
+    assert all(line.isprintable() or all(map(_is_shown, line)) for line in kept)
 
 
-_SPACES = dict.fromkeys((0x09, 0xA0, 0x1680, 0x202F, 0x205F, 0x3000, *range(0x2000, 0x200B)), " ")
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
 def _lines(log: bytes) -> list[str]:
@@ -79,3 +85,7 @@ def test_more_than_fits_is_left_out_of_the_middle_and_the_log_says_how_much():
 
 def test_one_long_line_is_bounded_as_well():
     assert len(log_text(b"x" * (3 * LIMIT), 0)) < LIMIT + 100
+
+
+def test_the_log_of_output_that_is_no_text_at_all_still_fits_into_the_folder_of_evidence():
+    assert len(log_text(b"\xff" * (3 * LIMIT), 0)) < Limits().file_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -79,14 +80,15 @@ def test_words_and_variables_that_are_not_text_pass_unchanged() -> None:
     assert run(command("/bin/sh", "-c", 'printf %s "$0$A"', word, A=word)).output == b"\xff\xfe\xff\xfe"
 
 
+@linux
 def test_signals_are_as_a_program_expects_them() -> None:
     """Python ignores SIGPIPE, and a thread may block others; a command inherits neither."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
-        ran = sh("grep -E '^Sig(Blk|Ign)' /proc/self/status" if sys.platform == "linux" else "true")
+        ran = run(command("/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"))
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-    assert set(ran.output.split()) <= {b"SigBlk:", b"SigIgn:", b"0" * 16}
+    assert set(ran.output.split()) == {b"SigBlk:", b"SigIgn:", b"0" * 16}
 
 
 def test_the_time_is_that_of_the_clock() -> None:
@@ -99,6 +101,27 @@ def test_the_output_is_redacted_before_it_is_shown_or_kept() -> None:
     shown: list[bytes] = []
     ran = run(command("/bin/echo", "key=hunter2;"), show=shown.append, redact=("hunter[0-9]",))
     assert b"".join(shown) == ran.output == b"key=[redacted];\n"
+
+
+@linux
+def test_what_was_written_is_whole_although_all_who_wrote_it_have_ended() -> None:
+    """The first bytes are looked at when the command and its keeper are gone, and most of them still in the pipe."""
+    size = 1 << 20
+    script = f"""
+import fcntl, os
+fcntl.fcntl(1, {fcntl.F_SETPIPE_SZ}, {size})
+os.write(1, f"{{os.getppid():<10}}".encode().ljust({size}, b"."))
+"""
+    gone: list[bool] = []
+
+    def show(data: bytes) -> None:
+        if not gone:
+            keeper = os.pidfd_open(int(data[:10]))
+            gone.append(bool(select.select([keeper], [], [], 30)[0]))
+            os.close(keeper)
+
+    ran = run(command(sys.executable, "-I", "-S", "-c", script), show=show)
+    assert (gone, len(ran.output), ran.status) == ([True], size, 0)
 
 
 # --- What cannot be run ----------------------------------------------------------------------------------------------
@@ -174,8 +197,10 @@ def test_a_command_that_ignores_being_ended_is_killed() -> None:
 
 @pytest.mark.parametrize("limit", [0, 1, 70_000])
 def test_output_beyond_the_limit_is_cut_and_ends_the_command(limit) -> None:
-    ran = sh("yes", limit=limit)
+    shown: list[bytes] = []
+    ran = run(command("/bin/sh", "-c", "yes", limit=limit), show=shown.append)
     assert (ran.ended, ran.output) == ("output_limit", (b"y\n" * limit)[:limit])
+    assert b"".join(shown) == ran.output
 
 
 def test_output_of_exactly_the_limit_is_whole() -> None:
@@ -189,8 +214,9 @@ def test_output_over_the_limit_is_seen_although_the_command_has_ended() -> None:
 
 
 def test_redaction_cannot_make_the_output_longer_than_its_limit() -> None:
-    ran = run(command("/bin/sh", "-c", "yes", limit=1000), redact=("y",))
-    assert (ran.ended, len(ran.output)) == ("output_limit", 1000)
+    shown: list[bytes] = []
+    ran = run(command("/bin/sh", "-c", "echo y; echo y; printf y", limit=10), redact=("y",), show=shown.append)
+    assert (ran.ended, ran.output, b"".join(shown)) == ("output_limit", b"[redacted]", b"[redacted]")
 
 
 # --- Nothing is left -------------------------------------------------------------------------------------------------
@@ -363,6 +389,12 @@ for name in ("0", "3", "4", "5", "6", "7"):
 os._exit(9)
 """
     assert python(script).status == 9
+
+
+@linux
+def test_the_keeper_is_out_of_reach_of_tracers() -> None:
+    """The system says so by giving its files in /proc to root, whoever runs it."""
+    assert sh("stat -c %u /proc/$PPID/fd").output == b"0\n"
 
 
 @linux

@@ -114,9 +114,10 @@ def test_folders_to_keep_are_read_only_and_others_are_not_there(stage) -> None:
     assert ran.status != 0
 
 
-@pytest.mark.parametrize("folder", [".", "..", "../../keys", "/etc", "state", "link"])
+@pytest.mark.parametrize("folder", [".", "..", "../../keys", "/etc", "state", "link", "stray"])
 def test_what_is_no_folder_below_the_project_cannot_be_kept(stage, folder) -> None:
     (stage.project / "link").symlink_to(stage.keys)
+    (stage.project / "stray").symlink_to(stage.top / "scratch")
     with pytest.raises(RequestError) as raised:
         stage.wrap("/bin/true", keep=(folder,))
     assert raised.value.code == "bad_folder"
