@@ -12,6 +12,7 @@ import pytest
 from acceptance.test_ci import git
 from acceptance.world import ADA, BOB, GOOD, World
 from enforcer.watching import Watch
+from tests.surfaces.test_cli_outputs import faults
 
 CHECK = """\
 grep -q good src/app.py && failed=0 || failed=1
@@ -140,6 +141,7 @@ def lead(world: World, handle: Any, to: str | None) -> Any:
 def certify(world: World, *words: str, status: int) -> Any:
     reply = world.ask("certify", *words, actor=None)
     assert reply.status == status, reply
+    assert faults("certify", reply.json) == []
     return reply.json
 
 

@@ -81,7 +81,7 @@ def test_the_cost_of_an_edit_can_be_asked_before_it_is_made(world: World) -> Non
     assert world.lines() == lines
     text = world.ask("explain", "T", "--if-edited", "PLAN/note.md", text=True).out
     assert text.startswith("If PLAN/note.md of T is edited:")
-    assert world.ask("explain", "T", "--if-edited", "PR/note.md").codes == ["not_accepted"]
+    assert world.ask("explain", "T", "--if-edited", "PR/note.md").codes == ["unknown_artifact"]
 
 
 def test_a_closed_task_has_no_way_back_but_restoring(world: World) -> None:

@@ -7,6 +7,7 @@ the gate's to say: a signature that does not hold is refused on the record like 
 from __future__ import annotations
 
 from enforcer.attestation import ssh
+from enforcer.attestation.admission import identify
 from enforcer.attestation.approval import ADOPT, APPROVE, WAIVE, ApprovalFault, Statement, render, statement_bytes
 from enforcer.errors import RequestError
 from enforcer.workflow.approving import given_evidence
@@ -48,8 +49,12 @@ class Draft(Record):
 
     @property
     def text(self) -> str:
-        """What a person is shown before they sign."""
-        return render(self.statement, self.contents)
+        """What a person is shown before they sign. Raises `RequestError` where it cannot be shown truly."""
+        _check_whole(self.statement)
+        try:
+            return render(self.statement, self.contents)
+        except ApprovalFault as error:
+            raise RequestError("content_changed", error.message, fix="Ask for it anew.") from None
 
 
 def draft(task: Task, wish: Wish, key_file: str = "") -> Draft:
@@ -66,7 +71,7 @@ def draft(task: Task, wish: Wish, key_file: str = "") -> Draft:
     files, problems = enforcer.folder.read(state.task, state.phase, [each.name for each in task.phase().artifacts])
     unsafe = [each for each in problems if each.code != "evidence_missing"]
     if about_evidence and unsafe:
-        raise RequestError(unsafe[0].code, unsafe[0].message, where=unsafe[0].name, fix=unsafe[0].fix)
+        raise RequestError("evidence_unsafe", unsafe[0].message, where=unsafe[0].name, fix=unsafe[0].fix)
     shown = files if about_evidence else {}
     digest = state.digest
     if wish.kind == ADOPT:
@@ -105,26 +110,36 @@ def sign(task: Task, made: Draft, key_file: str, *, key: str = "") -> Outcome:
 
 def record(task: Task, statement: Statement, signature: str, *, key: str = "") -> Outcome:
     """Put a statement and its signature on the record; it may have been signed anywhere."""
-    in_force = task.state().digest
-    data, signers = statement_bytes(statement), task.enforcer.process(in_force).signers.encode("ascii")
-    now = task.enforcer.clock.now()
-    fingerprint = fault = ""
+    enforcer, in_force = task.enforcer, task.state().digest
+    _check_whole(statement)
+    data = statement_bytes(statement)
+    digests = enforcer.objects.put_many((data, signature.encode("ascii", "replace")))
+    command = _command(statement, in_force).replace(statement=digests[0], signature=digests[1])
+    signers = enforcer.process(in_force).signers.encode("ascii")
     try:
-        fingerprint = ssh.verify(data, signature, signers, statement.principal, at_us=now)
+        _check_place(task, statement, in_force)
+        fingerprint = ssh.verify(data, signature, signers, statement.principal, at_us=enforcer.clock.now())
+        signer = identify(fingerprint, signers)
     except ApprovalFault as error:
-        fault = error.message
-    if statement.ledger != task.enforcer.identity.id or statement.task != task.name:
-        fault = fault or "It speaks of another task or ledger."
-    digests = task.enforcer.objects.put_many((data, signature.encode("ascii", "replace")))
-    command = _command(statement, in_force).replace(
-        statement=digests[0], signature=digests[1], fingerprint=fingerprint, fault=fault
-    )
+        command = command.replace(fault=f"{error.code}: {error.message}")
+    else:
+        command = command.replace(
+            fingerprint=fingerprint, valid_after=signer.valid_after, valid_before=signer.valid_before
+        )
     return _submit(task, command, key)
 
 
 def declare(task: Task, made: Draft, *, key: str = "") -> Outcome:
     """Put a draft on the record without a signature: it is a mere declaration, and is shown as one."""
     return _submit(task, _command(made.statement, task.state().digest), key)
+
+
+def _check_place(task: Task, statement: Statement, in_force: str) -> None:
+    if statement.ledger != task.enforcer.identity.id or statement.task != task.name:
+        raise ApprovalFault("statement_other", "It speaks of another task or ledger.")
+    # It is held against the keys of the process in force, which have to be the ones it was signed under.
+    if statement.kind != ADOPT and statement.process != in_force:
+        raise ApprovalFault("statement_other", "It speaks of another process than the one in force.")
 
 
 def _command(statement: Statement, in_force: str) -> Vouch:
@@ -161,7 +176,7 @@ def _principal(task: Task, wish: Wish, key_file: str) -> str:
     except ApprovalFault as error:
         if wish.principal:
             return wish.principal  # It is signed and refused on the record, as what it is.
-        raise RequestError(error.code, error.message, where=key_file, fix=_LIST) from None
+        raise RequestError("signer_unknown", error.message, where=key_file, fix=_LIST) from None
     if wish.principal and wish.principal != found:
         message = f"This is the key of {found}, and not of {wish.principal}."
         raise RequestError("signer_unknown", message, where=key_file, fix="Leave --as out, or use the other key.")
@@ -173,7 +188,7 @@ def _check_whole(statement: Statement) -> None:
     try:
         statement_bytes(statement)
     except ApprovalFault as error:
-        raise RequestError(error.code, error.message, fix="Correct what was asked for.") from None
+        raise RequestError("statement_malformed", error.message, fix="Correct what was asked for.") from None
 
 
 _LIST = "List the key in the process's file of `signers`, and adopt the process; or use a key that is listed."

@@ -24,6 +24,10 @@ LEDGER = "ledger"  # The check that comes first: without it, nothing else says a
 MOST_REASONS = 50  # Reasons of one check that are listed.
 
 
+class Reason(Refusal):
+    """Why a check did not pass, in the form of a refusal. Its codes are findings of a check, of an audit, or errors."""
+
+
 class Check(Record):
     """One question, its answer, and why; `note` says what an answer without reasons rests on."""
 
@@ -80,7 +84,7 @@ def ledger_check(report: Report) -> Check:
     if report.verdict == VERIFIED:
         return Check(LEDGER, PASSED, note=f"{report.entries} entries, key {report.key}")
     reasons = tuple(
-        Refusal(one.code, one.message, fix="See all of it: enforcer verify") for one in report.findings[:MOST_REASONS]
+        Reason(one.code, one.message, fix="See all of it: enforcer verify") for one in report.findings[:MOST_REASONS]
     )
     return Check(LEDGER, FAILED if report.verdict == TAMPERED else UNKNOWN, reasons)
 
@@ -94,7 +98,7 @@ def no_answer(name: str, error: EnforcerError) -> Check:
     return Check(name, UNKNOWN, (reason(error),))
 
 
-def reason(error: EnforcerError) -> Refusal:
+def reason(error: EnforcerError) -> Reason:
     """An error as a reason of a check."""
     where = f" ({error.where})" if error.where else ""
-    return Refusal(error.code, f"{error.message}{where}", fix=error.fix)
+    return Reason(error.code, f"{error.message}{where}", fix=error.fix)

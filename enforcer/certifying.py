@@ -19,6 +19,7 @@ from enforcer.certificate import (
     UNKNOWN,
     Certificate,
     Check,
+    Reason,
     ledger_check,
     no_answer,
     reason,
@@ -37,7 +38,6 @@ from enforcer.evidence.schema import faults as schema_faults
 from enforcer.observing import jobs
 from enforcer.watching import Watch
 from enforcer.workflow.commands import Run
-from enforcer.workflow.events import Refusal
 from enforcer.workflow.process import ENFORCE, OBSERVED
 from enforcer.workflow.state import ABANDONED, COMPLETED
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from enforcer.evidence.git import Observation
     from enforcer.evidence.governed import Bound
     from enforcer.watching import Job
+    from enforcer.workflow.events import Refusal
     from enforcer.workflow.process import Phase
     from enforcer.workflow.rules.subject import Fault
     from enforcer.workflow.state import TaskState
@@ -113,7 +114,7 @@ class _Question:
         far = _REACHED if process.has(_REACHED) else "its end"
         told = "is abandoned" if state.status == ABANDONED else f"is in {state.phase}, and has to come to {far}"
         fix = "Open a new task." if state.status == ABANDONED else "Lead it on: enforcer explain TASK"
-        return _failed(PROGRESS, [Refusal("task_unfinished", f"{state.task} {told}.", state.phase, fix=fix)])
+        return Check(PROGRESS, FAILED, (Reason("task_unfinished", f"{state.task} {told}.", state.phase, fix=fix),))
 
     def evidence(self) -> Check:
         """An audit finds every accepted document as it was accepted, and holding up."""
@@ -121,7 +122,7 @@ class _Question:
         if report.verdict == CLEAN:
             return Check(EVIDENCE, PASSED, note=f"{report.artifacts} accepted artifacts")
         reasons = tuple(
-            Refusal(one.code, one.message, one.phase, one.artifact, one.fix)
+            Reason(one.code, one.message, one.phase, one.artifact, one.fix)
             for one in report.findings
             if one.level != NOTE
         )
@@ -135,7 +136,7 @@ class _Question:
         if bound is None:
             message = "The task has verified no tree that counts now: nothing that Enforcer observed was accepted."
             fix = "Give the process commands and `observed` rules, and let Enforcer run them: enforcer run TASK"
-            return _failed(FILES, [Refusal("evidence_unobserved", message, fix=fix)])
+            return Check(FILES, FAILED, (Reason("evidence_unobserved", message, fix=fix),))
         now = self._now()
         if now is None or now.tree == bound.tree:
             return Check(FILES, PASSED, note=f"tree {bound.tree[:12]}, by entry {bound.seq}") if now else _no_git(FILES)
@@ -145,7 +146,7 @@ class _Question:
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         message = f"The files here are not those that entry {bound.seq} accepted; they differ in {listed}{more}."
         fix = f"Undo that, or: enforcer backtrack TASK --to {bound.phase} --reason …"
-        return _failed(FILES, [Refusal("evidence_stale", message, bound.phase, fix=fix)])
+        return Check(FILES, FAILED, (Reason("evidence_stale", message, bound.phase, fix=fix),))
 
     def work(self) -> Check:
         """No line that the change adds to a production file says that it is unfinished."""
@@ -153,11 +154,12 @@ class _Question:
         if now is None:
             return _no_git(WORK)
         found = markers(now.diff, self._process.risks, self._read)
-        reasons = [
-            Refusal("work_open", f"{ascii(one.path)[1:-1]}, line {one.line}, says {one.mark}.", fix="Finish it.")
+        reasons = tuple(
+            Reason("work_open", f"{ascii(one.path)[1:-1]}, line {one.line}, says {one.mark}.", fix="Finish it.")
             for one in found
-        ]
-        return _failed(WORK, reasons) if reasons else Check(WORK, PASSED, note=f"{len(now.changes)} changed files")
+        )
+        note = f"{len(now.changes)} changed files"
+        return Check(WORK, FAILED if reasons else PASSED, reasons[:MOST_REASONS], note=note)
 
     def _bound(self) -> Bound | None:
         """The last tree that the task has verified and not gone back from, whether or not it came to PR since."""
@@ -197,7 +199,7 @@ class _Question:
         if not phases:
             message = "The process names no command, so there is none to run."
             fix = "Name them: enforcer init --observe ARTIFACT=COMMAND. Then: enforcer process adopt TASK"
-            return Check(COMMANDS, UNKNOWN, (Refusal("nothing_to_run", message, fix=fix),))
+            return Check(COMMANDS, UNKNOWN, (Reason("nothing_to_run", message, fix=fix),))
         checks = [self._ran(phase, job) for phase in phases for job in jobs(self._process, phase, "", ())]
         reasons = tuple(one for check in checks for one in check.reasons)
         verdicts = {check.verdict for check in checks}
@@ -213,14 +215,14 @@ class _Question:
                 done = watch.observe(Run(attempt_id=state.attempt_id))
         except EnforcerError as error:
             return Check(COMMANDS, UNKNOWN, (reason(error).replace(phase=phase.name),), note=f"{said}: not run")
-        reasons = [*done.faults, *self._refused(state, phase, dict(watch.documents))]
+        reasons: list[Refusal] = [*done.faults, *self._refused(state, phase, dict(watch.documents))]
         ended = f"by {done.signal}" if done.signal else f"with exit status {done.status}"
         if done.signal or done.status:
             fix = "Mend what it found; then backtrack, and lead the task on from there."
-            reasons.insert(0, Refusal("command_failed", f"{said} ended {ended}.", phase.name, fix=fix))
+            reasons.insert(0, Reason("command_failed", f"{said} ended {ended}.", phase.name, fix=fix))
         if self._seen is not None and done.tree != self._seen.tree:
             message = "The files were changed while the task was certified."
-            reasons.append(Refusal("evidence_stale", message, phase.name, fix="Ask again when nothing writes there."))
+            reasons.append(Reason("evidence_stale", message, phase.name, fix="Ask again when nothing writes there."))
         note = f"{said} ended {ended} after {done.duration_us / 1_000_000:.1f} s, sandbox {done.sandbox}"
         return Check(COMMANDS, FAILED if reasons else PASSED, tuple(reasons), note=note)
 
@@ -265,10 +267,6 @@ class _Unkept:
         return None
 
 
-def _failed(name: str, reasons: list[Refusal]) -> Check:
-    return Check(name, FAILED, tuple(reasons[:MOST_REASONS]))
-
-
 def _no_git(name: str) -> Check:
     message = "There is no git repository around the project, so its files cannot be told."
-    return Check(name, UNKNOWN, (Refusal("no_repository", message, fix="Ask where the repository is."),))
+    return Check(name, UNKNOWN, (Reason("no_repository", message, fix="Ask where the repository is."),))

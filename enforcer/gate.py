@@ -312,7 +312,10 @@ class Gate:
     def _word_lapsed(self, state: TaskState | None, call: _Call) -> bool:
         """Whether an approval has expired by the time that the entry will carry: others may have written since."""
         words = () if state is None else state.words.values()
-        until = [word.expires for word in words] + [getattr(call.command, "expires", 0)]
+        until = [word.expires for word in words]
+        if isinstance(call.command, Vouch):
+            # The key is still valid at its last moment, and whatever expires is over at its own.
+            until += (call.command.expires, call.command.valid_before + 1)
         return any(call.now < expires <= self.store.head.ts for expires in until)
 
     def _sign_of_life(self, event: Event, state: TaskState | None, call: _Call) -> None:

@@ -266,7 +266,7 @@ class Task:
     def cost(self, *names: str) -> Cost:
         """What an edit of these accepted documents (`phase/artifact`) would cost, and how it is earned back.
 
-        Raises `RequestError` (`not_accepted`).
+        Raises `RequestError` (`unknown_artifact`).
         """
         return self._enforcer.cost(self.state(), self.process(), *names)
 

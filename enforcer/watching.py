@@ -13,7 +13,7 @@ import tempfile
 from hashlib import sha256
 
 from enforcer.errors import UnavailableError
-from enforcer.evidence.making import TESTS, Raw, make
+from enforcer.evidence.making import TESTS, Raw, make, never_measured
 from enforcer.evidence.observation import Executable, File, Ignored, Observation, differing
 from enforcer.evidence.run import Command, Sandbox, environment, execute, resolve, salted
 from enforcer.workflow.events import Made, Refusal
@@ -50,11 +50,13 @@ class Job(Record):
 
 
 class Around(Record):
-    """The files around a run: what git says of them, the ignored ones that it could load, and the repository's top."""
+    """The files around a run: what git says of them, the ignored ones that it could load, the repository's top, and
+    the paths of all files below it."""
 
     seen: Seen
     ignored: Ignored
     top: str
+    paths: frozenset[str]
 
 
 class Watch:
@@ -79,6 +81,7 @@ class Watch:
         self._redaction, self._show = redaction, show
         self._project = enforcer.project.root
         self._folder = ""
+        self._unmeasured: tuple[str, ...] = ()
         self._root = self._project  # Where the command finds the project: in a sandbox, in the copy.
 
     def __enter__(self) -> Self:
@@ -144,8 +147,8 @@ class Watch:
             if self._job.named.sandbox != UNCONFINED:
                 repository.copy_to(self._copy(), self._enforcer.excluded)
                 self._root = os.path.join(self._copy(), repository.prefix)
-            top = repository.top
-        return Around(seen, Ignored(ignored.count, ignored.digest, ignored.paths), top)
+            top, paths = repository.top, repository.paths(seen.tree)
+        return Around(seen, Ignored(ignored.count, ignored.digest, ignored.paths), top, paths)
 
     def _copy(self) -> str:
         """The folder for the scratch copy that a sandboxed run sees in the project's place."""
@@ -240,9 +243,11 @@ class Watch:
     def _make(
         self, ran: Ran, before: Around | None, reports: dict[str, bytes], faults: list[Refusal]
     ) -> dict[str, bytes]:
-        status = ran.status if ran.status is not None else -1
         tested = any(reader in TESTS for _, reader, _ in self._job.makes)
-        raw = Raw(ran.output, status, before.seen.diff if before else b"", self._project, tested)
+        top = before.top if before else self._project
+        folder = os.path.normpath(os.path.join(os.path.relpath(self._project, top), self._job.named.folder))
+        diff, files = (before.seen.diff, before.paths) if before else (b"", None)
+        raw = Raw(ran.output, ran.status, diff, top, folder, files, tested)
         made = {}
         for name, reader, report in self._job.makes:
             document = make(
@@ -257,6 +262,7 @@ class Watch:
                 faults.append(document)
             else:
                 made[name] = document
+                self._unmeasured += never_measured(reader, reports.get(report, b""), raw)
         return made
 
     def _store(
@@ -303,6 +309,9 @@ class Watch:
         labels = [] if self._job.configured else ["observed, not configured"]
         if executable.label:
             labels.append(f"executable: {ascii(executable.path)[1:-1]} {executable.label}")
+        if self._unmeasured:
+            listed = ", ".join(ascii(name)[1:-1] for name in self._unmeasured[:MOST_NAMED])
+            labels.append(f"unmeasured: the coverage says nothing of {listed}")
         if before is not None and before.ignored.count:
             count = before.ignored.count
             labels.append(f"ignored: the run could load {count} file{'s' * (count != 1)} that git ignores")

@@ -3,8 +3,8 @@
 ssh-keygen is asked two things only: to sign these bytes, and whether this one key signed these bytes for this purpose.
 Which key may sign, in whose name and when is decided by `attestation.admission` from the list of the stored process, so
 the answer is the same whatever version of ssh-keygen, time zone or configuration there is. ssh-keygen reads no
-configuration of the user; it is given an environment of its own, and files in a folder that nobody else can enter. What
-it takes has to hold in `attestation.sshcheck` as well: that is what every later verification asks, and it asks strictly.
+configuration of the user; it is given an environment of its own, and files in a folder that nobody else can enter.
+What it takes has to hold in `attestation.sshcheck` as well, which is what every later verification asks.
 
 To sign, the ssh-keygen that the user's own search path finds is taken, because it may be the one that knows their
 hardware. To check, the system's is, because whoever can put a program on a path must not answer for it.

@@ -48,8 +48,8 @@ _RSA_HASHES: Mapping[str, hashes.HashAlgorithm] = {
 def check_signature(message: bytes, signature: SshSignature) -> bool:
     """Whether the key that `signature` names signed exactly `message`, for the purpose that the signature names.
 
-    Whose key it is, and what for, is not asked: see `attestation.admission`. A key that is none, off its curve or of low
-    order, is a no. Raises `UnavailableError` `signature_unchecked` where the library at hand cannot tell.
+    Whose key it is, and what for, is not asked: see `attestation.admission`. A key that is none, because it is off its
+    curve or of low order, is a no. Raises `UnavailableError` `signature_unchecked` where the library cannot tell.
     """
     key = Wire(signature.key)
     key.name()
@@ -71,7 +71,7 @@ def _signed(message: bytes, signature: SshSignature) -> bytes:
     return _MAGIC + b"".join(len(field).to_bytes(4, "big") + field for field in fields)
 
 
-# By the type of the key. Each reads the fields behind the type's name, and raises where the signature does not hold. ---
+# By the type of the key: each reads the fields behind the type's name, and raises where the signature does not hold.
 
 
 def _ed25519(key: Wire, signature: SshSignature, signed: bytes) -> bool:

@@ -3,8 +3,8 @@
     signature  = "SSHSIG" uint32(1) string(public key) string(namespace) string("") string(hash) string(blob)
     armored    = "-----BEGIN SSH SIGNATURE-----" newline base64 in lines newline "-----END SSH SIGNATURE-----" newline
 
-Who is said to have signed, for what purpose and how can be read off; whether it is true is for `attestation.sshcheck` to
-find out, and for ssh-keygen, which is asked by `attestation.ssh`. What is not arithmetic is decided here, for both alike.
+Who is said to have signed, for what purpose and how can be read off; whether it is true is found out by ssh-keygen
+(`attestation.ssh`) and by arithmetic (`attestation.sshcheck`). What needs neither is decided here, for both alike.
 It is read here so that each fault has its name, whatever words ssh-keygen has for it. The signature of a hardware key
 says whether somebody touched the key, and one without a touch is refused: a key that signs for every program that asks
 is worth no more than a file.

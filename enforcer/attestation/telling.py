@@ -7,6 +7,7 @@ class of the style goes with each kind, and says nothing that the word does not.
 from __future__ import annotations
 
 from enforcer.attestation.markup import join, quoted, tag
+from enforcer.attestation.moments import LATEST, format_moment
 from enforcer.workflow import events
 from enforcer.workflow.record import Record
 
@@ -75,17 +76,28 @@ def _tell(event: Any) -> Told:
 
 def _ran(event: events.RunObserved) -> Told:
     ended = f"ended by {event.signal}" if event.signal else f"exit status {event.status}"
-    made = join([", ".join(one.artifact for one in event.made) or "no evidence", f": {ended}"])
+    made = ", ".join(one.artifact for one in event.made) or "no evidence"
     counts = "yes" if event.configured else "no: the process names another command, so it proves nothing"
-    facts = _facts(
-        ("Configured", counts),
-        ("Sandbox", event.sandbox),
-        ("Tree", event.tree),
-        ("Record of the run", event.observation),
-        *((f"Digest of {one.artifact}", one.digest) for one in event.made),
+    facts = (
+        *map(_made, event.made),
+        *_facts(
+            ("Configured", counts),
+            ("Duration", f"{event.duration_us} microseconds"),
+            ("Sandbox", event.sandbox),
+            ("Tree", event.tree),
+            ("Id of the attempt", event.attempt_id),
+            ("Record of the run", event.observation),
+        ),
+        *_listed("To be looked at", event.labels),
     )
     failed = bool(event.status or event.signal)
-    return Told("Ran", "denied" if failed else "moved", made, (*facts, *_listed("To be looked at", event.labels)))
+    what = join([f"in {event.phase}, and made ", quoted(made), f": {ended}"])
+    return Told("Ran", "denied" if failed else "moved", what, facts)
+
+
+def _made(one: events.Made) -> Html:
+    reader = [", read as ", quoted(one.reader)] if one.reader else []
+    return tag("li", quoted(one.artifact), f": {one.size} bytes", reader, ", SHA-256 ", tag("code", one.digest))
 
 
 def _said(event: events.Vouched) -> Told:
@@ -94,12 +106,27 @@ def _said(event: events.Vouched) -> Told:
         events.ApprovalRejected: ("Rejected", "denied"),
     }.get(type(event), ("Rules waived", "denied"))
     how = f"signed with {event.fingerprint}" if event.signature else "declared, not signed"
-    what = join(
-        [f"leaving {event.phase} by ", quoted(event.principal), f", {how}: ", quoted(event.reason or "no reason")]
+    artifact = getattr(event, "artifact", "")
+    about = [f"leaving {event.phase}", *([" on ", quoted(artifact)] if artifact else [])]
+    what = join([*about, " by ", quoted(event.principal), ", ", quoted(how), ": ", quoted(event.reason or "no reason")])
+    facts = (
+        *_listed("Rules", getattr(event, "rules", ())),
+        *_digests("Evidence", event.evidence),
+        *_facts(
+            ("Process digest", getattr(event, "process", "")),
+            ("Tree", event.tree),
+            ("Counts until", f"{_moment(event.expires)} ({event.expires})"),
+            ("Id of the attempt", event.attempt_id),
+            ("Nonce", event.nonce),
+            ("Statement", event.statement),
+            ("Signature", event.signature),
+        ),
     )
-    rules = _listed("Rules", getattr(event, "rules", ()))
-    facts = _facts(("Statement", event.statement), ("Signature", event.signature), ("Tree", event.tree))
-    return Told(title, tone, what, (*facts, *rules, *_digests("Evidence", event.evidence)))
+    return Told(title, tone, what, facts)
+
+
+def _moment(microseconds: int) -> str:
+    return format_moment(microseconds) if 0 <= microseconds <= LATEST else "a time that has no date"
 
 
 def _lease(event: Any) -> Told:
@@ -138,6 +165,8 @@ def _advanced(event: events.PhaseAdvanced) -> Told:
         *map(_accepted, event.evidence),
         *_facts(("Tree", event.tree), ("Commit", event.commit), ("Id of the attempt", event.attempt_id)),
         *_listed("Labels", event.labels),
+        *_listed("Risk classes that the change touches", event.risks),
+        *_listed("Rests on the approvals", event.approved),
         *(_reason(one, "Would be refused under enforce: ") for one in event.warnings),
     )
     if event.completed:
@@ -160,7 +189,7 @@ def _refused(event: events.CommandRefused) -> Told:
         *(_reason(one) for one in event.refusals),
         *_digests("Presented", event.attested),
         *_listed("Escalated, the third time in a row", event.escalation),
-        *_facts(("The other reasons are the object", event.reasons)),
+        *_facts(("The other reasons are the object", event.reasons), ("Record of the run", event.observation)),
     )
     return Told(
         "Refused", "refused", join([f"{event.command}{to} in {event.phase}, at the stage {event.stage}"]), facts

@@ -17,6 +17,7 @@ from enforcer.evidence.readers import (
     read_coverage,
     read_findings,
     read_tests,
+    unmeasured,
 )
 from enforcer.workflow.events import Refusal
 from enforcer.workflow.process import LOG
@@ -26,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from enforcer.evidence.readers import Coverage
+
 TESTS = ("junit",)
 _FINDINGS = ("sarif",)
 
@@ -33,14 +36,17 @@ _FINDINGS = ("sarif",)
 class Raw(Record):
     """What a run left for the readers: what it wrote, the status it ended with, and what had changed since the base.
 
-    `project` is the absolute path of the folder that paths in reports are held against. `tested`: the run made test
-    results as well, so its exit status is theirs.
+    `status` is None where a signal ended it. `top` is the absolute path of the folder that paths in the diff are
+    relative to, `folder` relative to it the one in which the command ran, and `files` are the files there, where they
+    are known. `tested`: the run made test results as well, so its exit status is theirs.
     """
 
     output: bytes
-    status: int
+    status: int | None
     diff: bytes
-    project: str
+    top: str
+    folder: str = "."
+    files: frozenset[str] | None = None
     tested: bool = False
 
 
@@ -69,4 +75,18 @@ def _document(reader: str, report: bytes, raw: Raw) -> dict[str, Any]:
         return dict(read_tests(reader, report))
     if reader in _FINDINGS:
         return dict(read_findings(reader, report))
-    return dict(coverage_document(read_coverage(reader, report, root=raw.project), changed_lines(raw.diff)))
+    return dict(coverage_document(_coverage(reader, report, raw), changed_lines(raw.diff)))
+
+
+def never_measured(reader: str, report: bytes, raw: Raw) -> tuple[str, ...]:
+    """The changed files of which a report of coverage says nothing, though it measures others of their kind.
+
+    It is for people to judge: tests are often left out on purpose. Empty for any other reader.
+    """
+    if reader in (LOG, *TESTS, *_FINDINGS):
+        return ()
+    return unmeasured(_coverage(reader, report, raw), changed_lines(raw.diff))
+
+
+def _coverage(reader: str, report: bytes, raw: Raw) -> Coverage:
+    return read_coverage(reader, report, root=raw.top, folder=raw.folder, files=raw.files)

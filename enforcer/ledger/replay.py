@@ -57,6 +57,7 @@ class Replay:
     `origin` is the ledger's, None where it is not known. `broken_at` is the number of the line after which
     lines are known to be missing or unread.
     `rotations` and `created` are the entries of the ledger itself that say who may sign, and what it continues.
+    `approvals` holds the signatures that are left to be checked.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Replay:
     ) -> None:
         self._found, self._holdings, self._load = found, holdings, processes
         self._origin = origin
-        self._approvals = Approvals(origin, holdings=holdings, found=found)
+        self.approvals = Approvals(origin, holdings=holdings, found=found)
         self._part, self._parts = part, parts
         self._tasks: dict[str, TaskWalk] = {}
         self._closed = Closed()
@@ -239,7 +240,7 @@ class Replay:
             process = self._process_in_force(task, state, frame, event)
             faults += structure(state, event)
             faults += legality(state, event, process, ts=frame.ts)
-            if type(event) in _RESTING and state is not None and process is not None:
+            if type(event) in _RESTING and state is not None:
                 faults += self._judge_further(task, state, frame, event, process)
         except _UNFIT as error:
             step.unfit = step.unfit or f"it cannot be judged ({type(error).__name__}: {error})"
@@ -274,12 +275,14 @@ class Replay:
             step.task.lose(step.number, seq, "one of its events could not be read")
 
     def _judge_further(
-        self, task: TaskWalk, state: TaskState, frame: Frame, event: Any, process: Process
+        self, task: TaskWalk, state: TaskState, frame: Frame, event: Any, process: Process | None
     ) -> Iterable[str]:
-        if type(event) is not events.ProcessAdopted:
-            self._approvals.check(event, frame, process, state.digest)
+        """What is told by more than the state and the process in force."""
+        adopted = self._process(task, event.digest, frame) if type(event) is events.ProcessAdopted else None
+        if process is None:
             return ()
-        adopted = self._process(task, event.digest, frame)
+        if type(event) is not events.ProcessAdopted:
+            self.approvals.check(event, frame, process, state.digest)
         return adoption(state, event, process, adopted) if adopted is not None else ()
 
     def _process_in_force(self, task: TaskWalk, state: TaskState | None, frame: Frame, event: Any) -> Process | None:

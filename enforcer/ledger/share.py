@@ -109,6 +109,7 @@ class Share:
             "runs": {name: run.pack() for name, run in self.runs.items()},
             "contents": self.contents,
             "found": self.found.pack(),
+            "signings": self.replay.approvals.signings.pack() if self.replay is not None else "",
         }
 
 

@@ -20,6 +20,7 @@ from enforcer.ledger.replay import Replay
 from enforcer.ledger.report import EVIDENCE, INTEGRITY, LEGALITY, Findings
 from enforcer.ledger.share import Job, Share, levels_within, replay_for
 from enforcer.ledger.sharing import ordered_runs, share_out
+from enforcer.ledger.signatures import check_signatures
 from enforcer.ledger.terms import terms_of
 from enforcer.ledger.tilecheck import TileCheck
 from enforcer.ledger.tiles import WIDTH
@@ -135,6 +136,7 @@ class Survey:
             self._read_alone(tell)
         for segment in self._segments:
             self._judge_end(segment)
+        check_signatures(self._replay.approvals.signings, self._objects, self._found)
         if not self._chain.entries:
             self._found.gap(INTEGRITY, None, "ledger_empty", "The ledger has no entry.")
             self._found.doubt(LEGALITY, EVIDENCE)
@@ -226,6 +228,7 @@ class Survey:
             return False
         self._found.merge(own.found.pack())
         self._found.merge(done.found)
+        replay.approvals.signings.merge(done.signings)
         self._join(runs)
         self._replay, self._torn = replay, own.torn
         return True

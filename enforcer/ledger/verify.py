@@ -9,6 +9,7 @@ some bytes an entry.
     passes    reads the bytes, once, for both of
     chain       the raw pass: links, numbers, times, tree
     replay      the strict reading of every line, the walk of every task, and what `holdings` has of it
+    approvals     what somebody is said to have signed, and `signatures`, whether they did
     heads     holds signed tree heads, and the demands of whoever verifies, against the tree
     share     is what one of two cores does of it, and `workers` the other core
 """
@@ -27,6 +28,7 @@ from enforcer.ledger.passes import Passes, list_segments
 from enforcer.ledger.replay import Replay
 from enforcer.ledger.report import EVIDENCE, INTEGRITY, KEY, LEGALITY, VERIFIED, Finding, Findings, Report
 from enforcer.ledger.sharing import read_raw
+from enforcer.ledger.signatures import check_signatures
 from enforcer.ledger.store import parse_identity
 from enforcer.ledger.survey import Survey
 from enforcer.ports import read_file
@@ -147,6 +149,7 @@ def replay_pass(folder: str, *, disk: Disk, objects: Objects, processes: Process
     for segment in list_segments(f"{folder}/seg", disk, found):
         passes.read(segment, None)
     replay.finish()
+    check_signatures(replay.approvals.signings, objects, found)
     _check_nothing(found, folder)
 
 

@@ -33,11 +33,13 @@ _GRACE_S = 60.0
 
 
 class Result(Record):
-    """What came of a share: its runs and the digests of all segments, by their names, and its findings, packed."""
+    """What came of a share: its runs and the digests of all segments, by their names, its findings, and the signatures
+    that are left to be checked, both packed."""
 
     runs: Mapping[str, Run]
     contents: Mapping[str, str]
     found: Mapping[str, Any]
+    signings: str
 
 
 class Worker:
@@ -72,7 +74,8 @@ class Worker:
             data, _ = self._process.communicate(timeout=patience)
             packed = json.loads(data)
             runs = {name: Run.unpack(run) for name, run in packed["runs"].items()}
-            return Result(runs, packed["contents"], packed["found"]) if self._process.returncode == 0 else None
+            result = Result(runs, packed["contents"], packed["found"], packed["signings"])
+            return result if self._process.returncode == 0 else None
         except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

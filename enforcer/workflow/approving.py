@@ -46,7 +46,7 @@ _AGAIN = "Say it again: enforcer approve TASK"
 def vouch(state: TaskState, command: Vouch, facts: Facts, process: Process) -> Decision:
     """Record what was said, or why it does not count."""
     refusals = (
-        *_unproven(state, command),
+        *_unproven(state, command, facts.now),
         *faults(state, command, command.kind, process, actor=facts.actor, now=facts.now),
     )
     if refusals:
@@ -63,11 +63,14 @@ def vouch(state: TaskState, command: Vouch, facts: Facts, process: Process) -> D
     return _EVENTS[command.kind](**common(facts), **said)
 
 
-def _unproven(state: TaskState, command: Vouch) -> Iterator[Refusal]:
+def _unproven(state: TaskState, command: Vouch, now: int) -> Iterator[Refusal]:
     """Why the signature proves nothing; the ledger does not tell, so a verifier asks the objects."""
     if command.fault:
         fix = "Sign what is there now, with a key that the process lists: enforcer approve TASK"
         yield _invalid(state, command.fault, fix)
+    # The key was valid when it was held against the list; what counts is the time that the entry will carry.
+    if now < command.valid_after or 0 < command.valid_before < now:
+        yield _invalid(state, "The key that signed it is not valid at this time.", "Use a key that is.")
     if command.under != state.digest:
         yield _invalid(state, "The task has moved to another process since it was said.", _AGAIN)
 

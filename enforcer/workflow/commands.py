@@ -161,7 +161,8 @@ class Vouch(Command, kw_only=True):
     """Say something of the task as `principal`: approve, reject or waive. See `events.Vouched` for the fields.
 
     `fault` says why the signature proves nothing; it is empty for one that does, and for a mere declaration. `under` is
-    the digest of the process whose keys it was held against.
+    the digest of the process whose keys it was held against. The key is valid from `valid_after` to `valid_before`,
+    both included: UTC microseconds, 0 for no bound.
     """
 
     name: ClassVar[str] = "approve"
@@ -182,6 +183,8 @@ class Vouch(Command, kw_only=True):
     rules: tuple[str, ...] = ()
     reason: str = ""
     fault: str = ""
+    valid_after: int = 0
+    valid_before: int = 0
 
     def request(self) -> dict[str, Any]:
         asked = ("kind", "principal", "artifact", "process", "reason")

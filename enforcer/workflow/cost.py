@@ -70,13 +70,13 @@ class Cost(Record, kw_only=True):
 
 
 def cost(state: TaskState, process: Process, *names: str) -> Cost:
-    """What the edit of these accepted documents costs. Raises `RequestError` `not_accepted` for one that is none."""
+    """What the edit of these accepted documents costs. Raises `RequestError` `unknown_artifact` for one that is none."""
     accepted = state.accepted_files()
     for name in names:
         if name not in accepted:
             message = f"{name[:80]!a} is not accepted in this task, so nothing stands on it."
             known = ", ".join(accepted) or "Nothing is accepted yet; edit it as you like."
-            raise RequestError("not_accepted", message, fix=f"One of: {known}" if accepted else known)
+            raise RequestError("unknown_artifact", message, fix=f"One of: {known}" if accepted else known)
     walked = [phase for phase in process.phases if phase.name in state.walked]
     edited = {name.partition("/")[0] for name in names}
     first = next((number for number, phase in enumerate(walked) if phase.name in edited), len(walked))

@@ -19,9 +19,10 @@ from enforcer.attestation.telling import tell
 from enforcer.attestation.walk import Walk, walk_of
 from enforcer.ledger.entry import Entry, format_event, format_leaf, parse_leaf
 from enforcer.workflow import events
-from enforcer.workflow.events import EVENTS, Accepted, Claim, Event, Notes, Refusal, Sealed
+from enforcer.workflow.events import EVENTS, Accepted, Claim, Event, Made, Notes, Refusal, Sealed
 from tests.attestation.walks import entries_of, told, verified, walk_in
 from tests.ledger.histories import a_process
+from tests.telemetry.story import START
 
 COVER = Cover(
     size=40,
@@ -322,6 +323,20 @@ NOTES = Notes(
     margin_lost=("guard/session-9.jsonl",),
 )
 CLAIM = Claim("ada", 21, "taken_over", "bob/7")
+VOUCHED: dict[str, Any] = {
+    "actor": "maria",
+    "phase": "REVIEW",
+    "attempt_id": "5" * 32,
+    "principal": "maria@example.org",
+    "nonce": "9a" * 16,
+    "expires": START + 1,
+    "statement": "bc" * 32,
+    "signature": "de" * 32,
+    "fingerprint": "SHA256:abc",
+    "evidence": {"REVIEW/note.md": "f0" * 32},
+    "tree": "14" * 20,
+    "reason": "The database is on fire.",
+}
 WHOLE: list[Event] = [
     opened().replace(notes=NOTES),
     advanced(
@@ -330,6 +345,8 @@ WHOLE: list[Event] = [
         tree="7" * 40,
         commit="8" * 40,
         labels=("self-review",),
+        approved=("nonce-1", "nonce-2"),
+        risks=("migrations",),
         lease=CLAIM,
         notes=NOTES,
     ),
@@ -345,6 +362,7 @@ WHOLE: list[Event] = [
         attested={"header": "9" * 64},
         escalation=("prompt_drift",),
         reasons="a" * 64,
+        observation="2" * 64,
         lease=CLAIM,
     ),
     events.ToolRefused(
@@ -391,6 +409,24 @@ WHOLE: list[Event] = [
         weakenings=("words: 3 to 2",),
     ),
     events.EvidenceRestored(actor="ada", restored={"SPEC/note.md": "ef" * 32}, replaced={"SPEC/note.md": ""}),
+    events.RunObserved(
+        actor="ada",
+        phase="VERIFY",
+        attempt_id="4" * 32,
+        observation="12" * 32,
+        configured=True,
+        made=(Made("test_results.json", "34" * 32, 567, "junit"),),
+        status=3,
+        duration_us=1_234_567,
+        tree="56" * 20,
+        sandbox="bubblewrap",
+        labels=("ignored: 2 files",),
+        lease=CLAIM,
+    ),
+    events.RunObserved(actor="ada", phase="VERIFY", attempt_id="4" * 32, observation="13" * 32, signal="SIGKILL"),
+    events.ApprovalGranted(**VOUCHED, process="78" * 32),
+    events.ApprovalRejected(**{**VOUCHED, "statement": "", "signature": "", "fingerprint": ""}),
+    events.RulesWaived(**VOUCHED, artifact="note.md", rules=("sections", "written")),
 ]  # fmt: skip
 
 
@@ -477,6 +513,33 @@ def hostile_events(text: str) -> list[Event]:
             weakenings=(text,),
         ),
         events.EvidenceRestored(actor=text, restored={"SPEC/note.md": text}, replaced={"SPEC/note.md": text}),
+        events.RunObserved(
+            actor=text,
+            phase=text,
+            attempt_id=text,
+            observation=text,
+            made=(Made(text, text, 5, text),),
+            signal=text,
+            tree=text,
+            sandbox=text,
+            labels=(text,),
+        ),
+        events.RulesWaived(
+            actor=text,
+            phase=text,
+            attempt_id=text,
+            principal=text,
+            nonce=text,
+            expires=1 << 60,
+            statement=text,
+            signature=text,
+            fingerprint=text,
+            evidence={_key(text): text},
+            tree=text,
+            reason=text,
+            artifact=text,
+            rules=(text,),
+        ),
         events.PhaseBacktracked(actor=text, start="PLAN", to="SPEC", reason=text, attempt_id=text),
         events.TaskAbandoned(actor=text, phase=text, reason=text),
     ]

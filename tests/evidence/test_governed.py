@@ -45,7 +45,7 @@ class Teller:
         state, phase = self.state, self.process.phase(self.state.phase)
         accepted = tuple(Accepted(one.name, "d" * 64, 1) for one in phase.artifacts)
         if phase.artifacts[0].name in NAMES:
-            usual = {
+            usual: dict[str, Any] = {
                 "seq": 1,
                 "attempt_id": state.attempt_id,
                 "digest": "d" * 64,

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from enforcer.ledger.codec import canonical
+from enforcer.workflow.approving import REVIEWER_DECLARED, given_evidence
 from enforcer.workflow.commands import (
     Abandon,
     Advance,
@@ -21,7 +22,6 @@ from enforcer.workflow.commands import (
     UseTool,
     Vouch,
 )
-from enforcer.workflow.approving import REVIEWER_DECLARED, given_evidence
 from enforcer.workflow.decide import EVIDENCE_NEEDED, EvidenceNeeded, coalesces, decide
 from enforcer.workflow.events import PREFIX, Event, Made, Refusal, parse
 from enforcer.workflow.evolve import Place, evolve

@@ -178,7 +178,7 @@ def test_a_closed_task_goes_nowhere_and_its_documents_can_still_be_restored() ->
 
 @pytest.mark.parametrize("name", ["PR/url.txt", "SPEC/other.md", "nonsense", ""])
 def test_what_is_not_accepted_costs_nothing_and_is_no_answer(name: str) -> None:
-    with pytest.raises(RequestError, match="not_accepted"):
+    with pytest.raises(RequestError, match="unknown_artifact"):
         cost(at("PR"), PROCESS, name)
 
 

@@ -221,7 +221,7 @@ def observing(**changes: Any) -> Process:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    "changes, told",
     [
         ({"argv": ("true",)}, "argv [pytest] → [true]"),
         ({"folder": "sub"}, "folder . → sub"),

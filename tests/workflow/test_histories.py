@@ -25,15 +25,19 @@ from enforcer.workflow.commands import (
     ReleaseLease,
     RenewLease,
     RestoreEvidence,
+    Run,
     UseTool,
+    Vouch,
 )
 from enforcer.workflow.decide import PARTS, decide
-from enforcer.workflow.events import CommandRefused, Event, Notes, PhaseAdvanced, PhaseBacktracked
-from enforcer.workflow.process import CAPABILITIES
+from enforcer.workflow.events import PREFIX, CommandRefused, Event, Made, Notes, PhaseAdvanced, PhaseBacktracked, parse
+from enforcer.workflow.evolve import Place, evolve
+from enforcer.workflow.process import CAPABILITIES, Approval, Observation, Process, Rule
 from enforcer.workflow.state import TaskState
 from tests.workflow.scene import (
     MINUTE,
     PHASES,
+    TASK,
     TTL,
     Scene,
     adopting,
@@ -42,12 +46,34 @@ from tests.workflow.scene import (
     digest_of,
     phase,
     process,
+    through_json,
 )
 
 ACTORS = ("ada", "ada", "ada", "ada", "ada/two", "bob", "carl")
 
+
+def watched() -> Process:
+    """Every phase wants its note observed and the word of somebody else, some of them signed."""
+    phases = tuple(
+        phase(
+            name,
+            drift="observe",
+            rules=(Rule(f"{name.lower()}-seen", "observed", "note.md"),),
+            approvals=(Approval(signed=number % 2 == 0),),
+        )
+        for number, name in enumerate(PHASES)
+    )
+    return process(
+        name="watched",
+        phases=phases,
+        observe={"note.md": Observation(("make",), reader="log")},
+        break_glass=("bob", "eve"),
+    )
+
+
 PROCESSES = (
     process(),
+    watched(),
     process(name="mild", phases=tuple(phase(name, drift="observe") for name in PHASES)),
     process(name="strict", phases=tuple(phase(name, drift="enforce") for name in PHASES)),
     process(name="short", phases=tuple(phase(name) for name in PHASES[:4])),
@@ -86,8 +112,30 @@ MARKS: tuple[Callable[[Scene], dict[str, Any]], ...] = (
     lambda scene: {"tree": "t" * 40, "commit": "c" * 40},
 )
 
+# What a caller cannot know beforehand is filled in when the step is played.
+STATED = st.one_of(
+    st.builds(
+        Run,
+        configured=st.sampled_from([True, True, False]),
+        made=st.sampled_from([(), (Made("note.md", "", 9, "log"),)]),
+    ),
+    st.builds(
+        Vouch,
+        kind=st.sampled_from(["approve", "approve", "approve", "reject", "waive"]),
+        phase=st.just(""),
+        attempt_id=st.just(""),
+        principal=st.sampled_from(["bob", "carl", "eve", "Eve", "ada"]),
+        nonce=st.integers(0, 9).map(lambda number: f"{number:032x}"),
+        expires=st.sampled_from([0, 1, TTL, 100 * TTL]),
+        under=st.just(""),
+        signature=st.sampled_from(["", "d" * 64]),
+        process=st.sampled_from(["", "", *map(digest, PROCESSES)]),
+        reason=reasons,
+    ),
+)
+
 STEP = st.tuples(
-    COMMANDS,
+    COMMANDS | STATED,
     st.sampled_from(ACTORS),
     st.sampled_from(MARKS),
     st.sampled_from([0, 0, 0, 1, MINUTE, TTL]),
@@ -100,11 +148,39 @@ STEP = st.tuples(
 STEPS = st.lists(STEP, max_size=15) | st.lists(STEP, min_size=40, max_size=90)
 
 
-def staged(*, auto: bool = True) -> Scene:
+def staged(governing: Process | None = None, *, auto: bool = True) -> Scene:
     """A scene on which every process can be adopted."""
-    scene = Scene(auto=auto)
+    scene = Scene(governing, auto=auto)
+    scene.tree = "f" * 40
     scene.processes |= {digest(one): one for one in PROCESSES}
     return scene
+
+
+def stated(scene: Scene, command: Command) -> Command:
+    """A run or a word as it would be made of what is there now."""
+    if isinstance(command, Run):
+        made = tuple(one.replace(digest=digest_of(scene.content)) for one in command.made)
+        configured = command.configured and bool(made) and "note.md" in scene.processes[scene.task.digest].observe
+        return command.replace(
+            attempt_id=scene.task.attempt_id, process=scene.task.digest, configured=configured, made=made
+        )
+    if isinstance(command, Vouch):
+        signed = {"statement": "d" * 64, "fingerprint": "SHA256:x"} if command.signature else {}
+        word = scene.word(command.principal, command.kind)
+        about = {"evidence": {}} if command.process or command.kind == "waive" else {"evidence": word.evidence}
+        rules = tuple(rule.id for rule in scene.here.rules) if command.kind == "waive" else ()
+        return command.replace(
+            phase=word.phase,
+            attempt_id=word.attempt_id,
+            expires=scene.now + command.expires,
+            under=word.under,
+            process=command.process if command.kind == "approve" else "",
+            artifact="note.md" if rules else "",
+            rules=rules,
+            **about,
+            **signed,
+        )
+    return command
 
 
 def play(scene: Scene, step: Any, after: Callable[[TaskState, Any, Command], None]) -> None:
@@ -112,6 +188,7 @@ def play(scene: Scene, step: Any, after: Callable[[TaskState, Any, Command], Non
     command, actor, mark, wait, began, key, notes = step
     scene.wait(wait)
     before = scene.task
+    command = stated(scene, command)
     known: dict[str, Any] = {"notes": notes}
     if before.status == "open":
         known["evidence"] = scene.evidence(**mark(scene))
@@ -202,8 +279,9 @@ def test_a_refusal_changes_nothing_but_lease_streak_and_what_was_presented(steps
 @given(steps=STEPS)
 def test_a_command_decided_twice_on_the_same_facts_is_answered_twice_the_same(steps: list[Any]) -> None:
     scene = staged()
-    for command, actor, mark, wait, _, _, _ in steps:
+    for asked, actor, mark, wait, _, _, _ in steps:
         scene.wait(wait)
+        command = stated(scene, asked)
         known: dict[str, Any] = {"evidence": scene.evidence(**mark(scene))} if scene.task.status == "open" else {}
         try:
             facts = scene.facts(command, actor, **known)
@@ -212,6 +290,28 @@ def test_a_command_decided_twice_on_the_same_facts_is_answered_twice_the_same(st
             scene.do(command, actor, **known)
         except RequestError:
             continue
+
+
+@settings(max_examples=100)
+@given(steps=STEPS)
+def test_a_history_that_is_read_again_gives_the_state_that_was_lived(steps: list[Any]) -> None:
+    scene = staged(watched())
+    places: list[Place] = []
+
+    def note(before: TaskState, decision: Any, command: Command) -> None:
+        if scene.task.seq > before.seq:
+            now = scene.task
+            key = next((name for name, seq in now.keys.items() if seq == now.seq), ".")
+            places.append(Place(TASK, now.seq, now.task_seq, now.head, now.ts, key))
+
+    opened = Place(TASK, 0, 1, scene.task.head, scene.task.ts, ".")
+    for step in steps:
+        play(scene, step, note)
+    again: TaskState | None = None
+    for event, place in zip(scene.events, [opened, *places], strict=True):
+        again = evolve(again, parse(PREFIX + event.type, through_json(event.pack())), place)
+
+    assert again == scene.state
 
 
 MOVES = (Advance("SPEC"), ClaimLease(), ReleaseLease(), RestoreEvidence("", {}, {}), Backtrack("STRATEGIZE", "Because"))
@@ -236,4 +336,4 @@ def test_the_commands_of_these_histories_are_all_that_there_are() -> None:
     """A new command has to be played as well."""
     played = {Open, Advance, Backtrack, Abandon, ClaimLease, RenewLease, ReleaseLease, Attest, AcceptBaseline}
 
-    assert played | {AdoptProcess, RestoreEvidence, UseTool} == set(Command.__subclasses__())
+    assert played | {AdoptProcess, RestoreEvidence, UseTool, Run, Vouch} == set(Command.__subclasses__())

@@ -115,6 +115,11 @@ class Repository(WorkTree):
         """The files that differ between `base` and `tree`, in git's order."""
         return self._compare(base, tree, exclude, RAW).changes
 
+    def paths(self, tree: str) -> frozenset[str]:
+        """The paths of the files of a tree, as `shown` tells them."""
+        listing = self._git.run(("ls-tree", "-r", "-z", "--name-only", "--full-tree", self._known(tree)), self._clean)
+        return frozenset(shown(path) for path in listing.require().output.split(b"\0")[:-1])
+
     def contents(self, base: str | None, tree: str, exclude: Collection[str] = ()) -> Mapping[str, str]:
         """What each file that differs from `base` is in `tree` (each a commit or tree): path → "mode oid", "" if gone.
 

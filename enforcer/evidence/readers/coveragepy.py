@@ -35,9 +35,7 @@ def _numbers(entry: Any, name: str, where: str) -> frozenset[int]:
     # Line 0 stands for an empty module in some releases; nothing can change there.
     if not all(type(number) is int and number >= 0 for number in listed):
         raise Unreadable(f"{where} has {name} that are not all numbers of lines")
-    if len(numbers := frozenset(listed)) != len(listed):
-        raise Unreadable(f"{where} has a line twice in {name}")
-    return numbers
+    return frozenset(listed)
 
 
 def _check_sums(summary: dict[str, Any], lines: list[Lines], where: str) -> None:

@@ -134,7 +134,6 @@ class _Suite:
             for key, number in theirs.items():
                 mine[key] += number
         self.instant += inner.instant
-        self.twice += inner.twice
         self.reruns += inner.reruns
         self.uncounted += inner.uncounted
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("subject", metavar="[TASK | --change [REV]]", required=False)
+@click.argument("task", metavar="[TASK | --change [REV]]", required=False)
 @click.option("--change", is_flag=True, help="Ask about the content of the commit REV. [default: HEAD]")
 @click.option("--ref", default="", metavar="REF", help="With --change: ask a published ledger, not the one in state/.")
 @click.option(
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @reading
 def certify(
-    subject: str | None,
+    task: str | None,
     change: bool,
     ref: str,
     keys: tuple[str, ...],
@@ -55,12 +55,12 @@ def certify(
       enforcer certify --change HEAD
       enforcer certify --change --ref refs/enforcer/LEDGER --key enforcer.key
     """
-    # Each of the two loads what the other does not need.
+    # With --change, the word is a revision. Each of the two loads what the other does not need.
     if change:
         from enforcer.governing import Terms, certify_change
 
-        found = certify_change(subject or "HEAD", root=root, terms=Terms(ref, keys, processes))
-    elif subject is None:
+        found = certify_change(task or "HEAD", root=root, terms=Terms(ref, keys, processes))
+    elif task is None:
         raise click.UsageError("Name a task, or ask about a change with --change.")
     elif ref or keys or processes:
         raise click.UsageError("--ref, --key and --process are about a change.")
@@ -68,7 +68,7 @@ def certify(
         from enforcer.certifying import certify_task
 
         with opened(root) as enforcer:
-            found = certify_task(enforcer, subject, show=_show_aside)
+            found = certify_task(enforcer, task, show=_show_aside)
     if as_json:
         show_json(_members(found))
     else:

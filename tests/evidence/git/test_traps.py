@@ -63,6 +63,8 @@ class Place:
         work.commit("second")
         sub.write("inner", "moved on\n")
         sub.commit()
+        for each in (work, sub):  # In one file, because it is copied very often.
+            each.git("repack", "--quiet", "-a", "-d")
         for path, data in (("a.txt", "two\n"), ("new.txt", "new\n"), ("b.bin", "b\n"), ("sub/inner", "dirty\n")):
             work.write(path, data)
         (work.top / "gone.txt").unlink()

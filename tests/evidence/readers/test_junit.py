@@ -83,6 +83,21 @@ def test_cases_of_one_name_are_counted_one_by_one():
     assert read_tests("junit", _suite('<testcase classname="c" name="n"/>' * 3, tests=3))["total"] == 3
 
 
+def test_a_test_that_failed_and_could_not_be_torn_down_is_two_cases_and_one_test_of_pytest():
+    cases = '<testcase name="a" time="1"><failure/></testcase><testcase name="a" time="1"><error/></testcase>'
+    suite = f'<testsuite tests="1" failures="1" errors="1" skipped="0">{cases}</testsuite>'
+    assert _bad(read_tests("junit", f'<testsuites name="pytest tests">{suite}</testsuites>'.encode())) == (2, 1, 1)
+
+
+def test_a_suite_may_count_a_nested_one_as_one_test_or_as_all_of_its_cases():
+    cases = '<testcase name="a" time="1"/>' * 2
+    for told in (3, 4):
+        data = _suite(f'{cases}<testsuite tests="2">{cases}</testsuite>', tests=told)
+        assert read_tests("junit", data)["passed"] == 4
+    with pytest.raises(Unreadable, match="counts 2 tests and holds 4 cases"):
+        read_tests("junit", _suite(f"{cases}<testsuite>{cases}</testsuite>", tests=2))
+
+
 def test_what_a_test_wrote_is_never_taken_for_a_case():
     inner = "<![CDATA[<testcase><failure/></testcase>]]>"
     data = _suite(f"<testcase><system-out>{inner}</system-out></testcase><system-err>{inner}</system-err>", tests=1)
