@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from acceptance.test_ci import git
-from acceptance.world import ADA, BOB, GOOD, World
+from acceptance.world import ADA, BOB, GOOD, World, digest
 from enforcer.watching import Watch
 from tests.surfaces.test_cli_outputs import faults
 
@@ -448,20 +448,15 @@ def test_a_process_without_commands_certifies_no_task(tmp_path: Path) -> None:
 
 
 def test_on_a_damaged_ledger_no_command_of_it_is_run(done: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = next(
-        path
-        for path in (done.root / "state" / "objects").rglob("*")
-        if path.is_file() and b"check.sh" in path.read_bytes()
-    )
+    name = digest(GOOD)
+    path = done.root / "state" / "objects" / name[:2] / name[2:]
     path.chmod(0o644)
-    path.write_bytes(path.read_bytes().replace(b"check.sh", b"evil!.sh"))
-    put(done, "evil!.sh", "touch ran\n")
+    path.write_bytes(b"# Something else\n")
     monkeypatch.setattr(Watch, "observe", lambda *_: pytest.fail("a command was run"))
 
-    answer = done.ask("certify", "T", actor=None)
+    answer = certify(done, "T", status=1)
 
-    assert answer.status in (1, 2)
-    assert not (done.root / "ran").exists()
+    assert list(verdicts(answer).values()) == ["failed", *["unknown"] * 5]
 
 
 def test_people_are_told_the_same(done: World) -> None:

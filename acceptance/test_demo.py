@@ -19,7 +19,14 @@ from acceptance.model import PHASES
 
 HERE = Path(__file__).resolve().parent.parent
 REFUSALS = Counter(
-    phase_skip=1, tool_out_of_phase=1, lease_held=1, evidence_invalid=2, evidence_stale=1, prompt_drift=1
+    phase_skip=1,
+    tool_out_of_phase=1,
+    lease_held=1,
+    evidence_unobserved=1,
+    evidence_invalid=1,
+    evidence_stale=1,
+    prompt_drift=1,
+    approval_missing=1,
 )
 # Nothing can come from anywhere, whatever pip's settings are.
 NO_NETWORK = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": ""}
@@ -120,6 +127,32 @@ def test_the_accepted_results_are_those_of_the_packages_own_suite(told: Told) ->
     assert (verify / "build_output.log").read_text().endswith("\nexit status: 0\n")
 
 
+def test_what_counts_was_run_by_enforcer_and_never_written_by_hand(told: Told) -> None:
+    left = [event["data"] for event in told.events("phase.advanced") if event["data"]["start"] == "VERIFY"]
+    runs = told.events("run.observed")
+
+    assert [{one["origin"] for one in each["evidence"]} for each in left] == [{"observed"}]
+    assert all(run["data"]["configured"] for run in runs)
+    assert [run["data"].get("status", 0) for run in runs] == [1, 0, 0, 0], "the first tests failed, and are on record"
+
+
+def test_the_review_is_approved_by_a_signature_that_the_stock_tool_verifies(told: Told, tmp_path: Path) -> None:
+    (approval,) = [event["data"] for event in told.events("approval.granted")]
+    objects = told.project / "state" / "objects"
+    statement, signature = (
+        (objects / digest[:2] / digest[2:]).read_bytes() for digest in (approval["statement"], approval["signature"])
+    )
+    (tmp_path / "signature").write_bytes(signature)
+    signers = str(told.project / "process" / "signers")
+    argv = ["ssh-keygen", "-Y", "verify", "-f", signers, "-I", "grace", "-n", "enforcer-approval"]
+    done = subprocess.run(
+        [*argv, "-s", str(tmp_path / "signature")], input=statement, capture_output=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert approval["principal"] == "grace"
+
+
 def test_the_reviewer_never_held_the_task_in_implement(told: Told) -> None:
     advanced = told.events("phase.advanced")
     by_phase = {phase: {e["data"]["actor"] for e in advanced if e["data"]["start"] == phase} for phase in PHASES}
@@ -140,6 +173,7 @@ def test_the_task_began_with_the_package_as_published(told: Told) -> None:
 
 def test_the_keys_lie_beside_the_project_and_the_users_own_were_not_touched(told: Told) -> None:
     assert [path for path in told.project.rglob("*") if "key" in path.name.lower()] == []
+    assert (told.home / "grace-key").exists()
     assert any(path.is_file() for path in (told.home / "keys").rglob("*"))
     assert not told.users_home.exists()
     assert str(told.home / "keys") in told.text

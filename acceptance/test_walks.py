@@ -35,7 +35,7 @@ def test_a_change_that_failed_for_its_surroundings_comes_forward_again_as_it_was
         for accepted in event["data"]["evidence"]
         if accepted["artifact"] == "git_diff.patch"
     ]
-    assert (runs[0]["status"], runs[-1]["status"]) == (1, 0)
+    assert (runs[0].get("status", 0), runs[-1].get("status", 0)) == (1, 0)
     assert len({run["tree"] for run in runs}) == 1
     assert len(diffs) == 2
     assert len(set(diffs)) == 1

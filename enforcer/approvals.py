@@ -18,6 +18,7 @@ from enforcer.workflow.state import OPEN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from enforcer.gate import Outcome
     from enforcer.task import Task
@@ -112,21 +113,18 @@ def record(task: Task, statement: Statement, signature: str, *, key: str = "") -
     """Put a statement and its signature on the record; it may have been signed anywhere."""
     enforcer, in_force = task.enforcer, task.state().digest
     _check_whole(statement)
-    data = statement_bytes(statement)
-    digests = enforcer.objects.put_many((data, signature.encode("ascii", "replace")))
-    command = _command(statement, in_force).replace(statement=digests[0], signature=digests[1])
-    signers = enforcer.process(in_force).signers.encode("ascii")
+    data, signers = statement_bytes(statement), enforcer.process(in_force).signers.encode("ascii")
+    shown: dict[str, Any]
     try:
         _check_place(task, statement, in_force)
         fingerprint = ssh.verify(data, signature, signers, statement.principal, at_us=enforcer.clock.now())
         signer = identify(fingerprint, signers)
+        shown = {"fingerprint": fingerprint, "valid_after": signer.valid_after, "valid_before": signer.valid_before}
     except ApprovalFault as error:
-        command = command.replace(fault=f"{error.code}: {error.message}")
-    else:
-        command = command.replace(
-            fingerprint=fingerprint, valid_after=signer.valid_after, valid_before=signer.valid_before
-        )
-    return _submit(task, command, key)
+        shown = {"fault": f"{error.code}: {error.message}"}
+    digests = enforcer.objects.put_many((data, signature.encode("ascii", "replace")))
+    said = _command(statement, in_force).replace(statement=digests[0], signature=digests[1], **shown)
+    return _submit(task, said, key)
 
 
 def declare(task: Task, made: Draft, *, key: str = "") -> Outcome:

@@ -19,6 +19,7 @@ from hashlib import sha256
 from enforcer.errors import DamagedError, InternalError, RequestError
 from enforcer.ledger.codec import MAX_INTEGER, JsonFault, canonical
 from enforcer.ledger.entry import format_event
+from enforcer.workflow.commands import Vouch
 from enforcer.workflow.decide import EvidenceNeeded, coalesces, decide, stalled_minutes
 from enforcer.workflow.events import (
     REFUSAL_LIMIT,

@@ -7,7 +7,7 @@ class of the style goes with each kind, and says nothing that the word does not.
 from __future__ import annotations
 
 from enforcer.attestation.markup import join, quoted, tag
-from enforcer.attestation.moments import LATEST, format_moment
+from enforcer.attestation.moments import format_moment
 from enforcer.workflow import events
 from enforcer.workflow.record import Record
 
@@ -126,7 +126,7 @@ def _said(event: events.Vouched) -> Told:
 
 
 def _moment(microseconds: int) -> str:
-    return format_moment(microseconds) if 0 <= microseconds <= LATEST else "a time that has no date"
+    return format_moment(microseconds) if microseconds >= 0 else "a time that has no date"
 
 
 def _lease(event: Any) -> Told:

@@ -30,9 +30,9 @@ def public(key: Path) -> str:
     return " ".join(key.with_suffix(".pub").read_text(encoding="ascii").split()[:2])
 
 
-def stock_sign(key: Path, data: bytes, namespace: str = "enforcer-approval") -> str:
+def stock_sign(key: Path, data: bytes, namespace: str = "enforcer-approval", *options: str) -> str:
     """The signature of ssh-keygen itself."""
-    command = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", namespace]
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", namespace, *options]
     return subprocess.run(command, input=data, capture_output=True, check=True).stdout.decode("ascii")
 
 

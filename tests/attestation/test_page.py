@@ -530,7 +530,7 @@ def hostile_events(text: str) -> list[Event]:
             attempt_id=text,
             principal=text,
             nonce=text,
-            expires=1 << 60,
+            expires=-1,
             statement=text,
             signature=text,
             fingerprint=text,

@@ -99,7 +99,9 @@ def test_evidence_that_would_pass_is_clean_as_far_as_it_goes(case: Case) -> None
 def test_what_only_some_changes_need_may_be_missing_where_nothing_says_what_changed(case: Case) -> None:
     first, *others = case.process.phases
     risky = Artifact("rollback.md", "markdown", risks=("migrations",))
-    case.process = case.process.replace(phases=(first.replace(artifacts=(*first.artifacts, risky)), *others), risks={"migrations": ("*.sql",)})
+    case.process = case.process.replace(
+        phases=(first.replace(artifacts=(*first.artifacts, risky)), *others), risks={"migrations": ("*.sql",)}
+    )
     case.given()
 
     report = case.audit()

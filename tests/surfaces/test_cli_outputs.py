@@ -21,8 +21,8 @@ from tests.surfaces.command import ROOT, Project, Reply, process
 
 SCHEMAS = ROOT / "schemas" / "output"
 
-# Schemas that belong to no command of their own: shared parts, errors, and the second shape of `status`.
-BESIDES = {"common", "error", "status-all"}
+# Schemas that belong to no command of their own: shared parts, errors, and the second shapes of `status` and `approve`.
+BESIDES = {"common", "error", "status-all", "approve-show"}
 
 # Commands that may answer "no" have these members besides their own; DESIGN and README name them as stable.
 STABLE = {
@@ -229,6 +229,45 @@ def test_a_long_streak_of_refusals(project: Project) -> None:
     answers = [check("advance", project.ask("advance", "T"), 1) for _ in range(11)]
     assert [answer["escalation"] for answer in answers[:4]] == [[], [], ["evidence_missing"], []]
     assert answers[-1]["coalesced"]
+
+
+BUILT = """
+[[phases.artifacts]]
+name = "build.log"
+format = "text"
+rules = [{ id = "built", kind = "exit_status", status = 0 }]
+"""
+BUILD = """
+[observe."build.log"]
+argv = ["true"]
+reader = "log"
+"""
+
+
+def test_run(project: Project) -> None:
+    before, check_phase, after = process().partition('[[phases]]\nname = "CHECK"')
+    (project.root / "process.toml").write_text(before + BUILT + check_phase + after + BUILD, encoding="utf-8")
+    project.given()
+    done = check("run", project.ask("run", "T"))
+    assert [run["artifacts"][0]["artifact"] for run in done["runs"]] == ["build.log"]
+    assert (done["runs"][0]["status"], done["runs"][0]["configured"]) == (0, True)
+    failed = check("run", project.call("run", "T", "--json", "--", "false"), 1)["runs"][0]
+    assert (failed["status"], failed["configured"]) == (1, False)
+    killed = check("run", project.call("run", "T", "--json", "--", "sh", "-c", "kill -9 $$"), 1)["runs"][0]
+    assert (killed["status"], killed["signal"]) == (None, "SIGKILL")
+    held = check("run", project.ask("run", "T", "--actor", "bob"), 1)["runs"][0]
+    assert (held["observation"], held["refusals"][0]["code"]) == (None, "lease_held")
+
+
+def test_approve(project: Project) -> None:
+    demand = process().replace('name = "CHECK"', 'name = "CHECK"\napprovals = [{ count = 1, signed = false }]')
+    (project.root / "process.toml").write_text(demand, encoding="utf-8")
+    project.given(phase="CHECK").write("T", "CHECK")
+    shown = check("approve-show", project.ask("approve", "T", "--show", "--actor", "eve"))
+    assert (shown["statement"]["kind"], shown["statement"]["principal"]) == ("approve", "eve")
+    said = check("approve", project.ask("approve", "T", "--unsigned", "--actor", "eve"))
+    assert (said["principal"], said["signed"], said["signature"]) == ("eve", False, None)
+    assert check("approve", project.ask("approve", "T", "--unsigned"), 1)["refusals"], "one's own work"
 
 
 def test_backtrack_and_abandon(project: Project) -> None:
@@ -527,6 +566,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "anchor-file": ("kept",),
     "prove": ("0",),
     "key-compromised": ("--reason", "r"),
+    "approve": ("--unsigned",),
 }
 
 

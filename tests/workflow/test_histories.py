@@ -32,7 +32,7 @@ from enforcer.workflow.commands import (
 from enforcer.workflow.decide import PARTS, decide
 from enforcer.workflow.events import PREFIX, CommandRefused, Event, Made, Notes, PhaseAdvanced, PhaseBacktracked, parse
 from enforcer.workflow.evolve import Place, evolve
-from enforcer.workflow.process import CAPABILITIES, Approval, Observation, Process, Rule
+from enforcer.workflow.process import CAPABILITIES, Approval, Observation, Phase, Process, Rule
 from enforcer.workflow.state import TaskState
 from tests.workflow.scene import (
     MINUTE,
@@ -53,19 +53,16 @@ ACTORS = ("ada", "ada", "ada", "ada", "ada/two", "bob", "carl")
 
 
 def watched() -> Process:
-    """Every phase wants its note observed and the word of somebody else, some of them signed."""
-    phases = tuple(
-        phase(
-            name,
-            drift="observe",
-            rules=(Rule(f"{name.lower()}-seen", "observed", "note.md"),),
-            approvals=(Approval(signed=number % 2 == 0),),
-        )
-        for number, name in enumerate(PHASES)
-    )
+    """A third of the phases wants the word of somebody else, some of it signed; the others want their note observed."""
+
+    def demanding(number: int, name: str) -> Phase:
+        seen = (Rule(f"{name.lower()}-seen", "observed", "note.md"),)
+        asked = {"approvals": (Approval(signed=number % 2 == 1),)} if number % 3 == 0 else {"rules": seen}
+        return phase(name, drift="observe", **asked)
+
     return process(
         name="watched",
-        phases=phases,
+        phases=tuple(demanding(number, name) for number, name in enumerate(PHASES)),
         observe={"note.md": Observation(("make",), reader="log")},
         break_glass=("bob", "eve"),
     )
@@ -102,6 +99,14 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.integers(0, 15).map(lambda number: Advance() if number else Abandon("Because")),
 )
 
+
+def edited(scene: Scene) -> dict[str, Any]:
+    """Somebody changes the files, or writes the phase's note anew."""
+    scene.tree = {"f" * 40: "e" * 40}.get(scene.tree, "f" * 40)
+    scene.files[scene.task.phase] = f"note {len(scene.events) % 3}"
+    return {}
+
+
 MARKS: tuple[Callable[[Scene], dict[str, Any]], ...] = (
     *[lambda scene: {}] * 6,
     lambda scene: {"verdicts": (*scene.evidence().verdicts, bad(mode="observe"))},
@@ -109,30 +114,35 @@ MARKS: tuple[Callable[[Scene], dict[str, Any]], ...] = (
     lambda scene: {"verdicts": (bad(), bad("evidence_stale"))},
     lambda scene: {"problems": bad("evidence_missing").refusals, "files": ()},
     lambda scene: {"standing": {}},
-    lambda scene: {"tree": "t" * 40, "commit": "c" * 40},
+    lambda scene: {"commit": "c" * 40},
+    lambda scene: edited(scene),
 )
 
+
 # What a caller cannot know beforehand is filled in when the step is played.
-STATED = st.one_of(
-    st.builds(
-        Run,
-        configured=st.sampled_from([True, True, False]),
-        made=st.sampled_from([(), (Made("note.md", "", 9, "log"),)]),
-    ),
-    st.builds(
+def runs() -> st.SearchStrategy[Command]:
+    made = (Made("note.md", "", 9, "log"),)
+    return st.builds(Run, configured=st.sampled_from([True, True, False]), made=st.sampled_from([(), made, made, made]))
+
+
+def words() -> st.SearchStrategy[Command]:
+    return st.builds(
         Vouch,
-        kind=st.sampled_from(["approve", "approve", "approve", "reject", "waive"]),
+        kind=st.sampled_from([*["approve"] * 10, "reject", "waive", "waive"]),
         phase=st.just(""),
         attempt_id=st.just(""),
-        principal=st.sampled_from(["bob", "carl", "eve", "Eve", "ada"]),
-        nonce=st.integers(0, 9).map(lambda number: f"{number:032x}"),
-        expires=st.sampled_from([0, 1, TTL, 100 * TTL]),
+        principal=st.sampled_from(["bob", "eve", "Eve", "carl", "ada"]),
+        nonce=st.integers(0, 99).map(lambda number: f"{number:032x}"),
+        expires=st.sampled_from([0, 1, TTL, 100 * TTL, 100 * TTL]),
         under=st.just(""),
-        signature=st.sampled_from(["", "d" * 64]),
-        process=st.sampled_from(["", "", *map(digest, PROCESSES)]),
+        signature=st.sampled_from(["", "d" * 64, "d" * 64]),
+        process=st.sampled_from([*[""] * 12, *map(digest, PROCESSES)]),
         reason=reasons,
-    ),
-)
+    )
+
+
+# One strategy given twice is drawn from once, so each is made anew.
+STATED = st.one_of(*(runs() for _ in range(8)), *(words() for _ in range(14)))
 
 STEP = st.tuples(
     COMMANDS | STATED,
@@ -162,12 +172,18 @@ def stated(scene: Scene, command: Command) -> Command:
         made = tuple(one.replace(digest=digest_of(scene.content)) for one in command.made)
         configured = command.configured and bool(made) and "note.md" in scene.processes[scene.task.digest].observe
         return command.replace(
-            attempt_id=scene.task.attempt_id, process=scene.task.digest, configured=configured, made=made
+            attempt_id=scene.task.attempt_id,
+            process=scene.task.digest,
+            configured=configured,
+            made=made,
+            tree=scene.tree,
         )
     if isinstance(command, Vouch):
         signed = {"statement": "d" * 64, "fingerprint": "SHA256:x"} if command.signature else {}
         word = scene.word(command.principal, command.kind)
-        about = {"evidence": {}} if command.process or command.kind == "waive" else {"evidence": word.evidence}
+        about: dict[str, Any] = (
+            {} if command.process or command.kind == "waive" else {"evidence": word.evidence, "tree": word.tree}
+        )
         rules = tuple(rule.id for rule in scene.here.rules) if command.kind == "waive" else ()
         return command.replace(
             phase=word.phase,

@@ -74,26 +74,24 @@ def _passed(outcome: Outcome) -> bool:
 
 
 def _run_json(outcome: Outcome) -> dict[str, Any]:
+    """One run. What was seen of one that counts for nothing is in its observation alone."""
     event = outcome.event
-    told: dict[str, Any] = {
+    seen = event if isinstance(event, RunObserved) else None
+    return {
         "ok": _passed(outcome),
         "seq": outcome.seq if outcome.seq >= 0 else None,
         "hash": outcome.hash or None,
         "refusals": refusals_json(outcome.refusals, outcome.task),
         "observation": getattr(event, "observation", "") or None,
+        "artifacts": [one.pack(complete=True) for one in seen.made] if seen else [],
+        "configured": seen.configured if seen else None,
+        "status": seen.status if seen and not seen.signal else None,
+        "signal": (seen.signal or None) if seen else None,
+        "duration_us": seen.duration_us if seen else None,
+        "tree": (seen.tree or None) if seen else None,
+        "sandbox": seen.sandbox if seen else None,
+        "labels": list(seen.labels) if seen else [],
     }
-    if isinstance(event, RunObserved):
-        told |= {
-            "artifacts": [one.pack(complete=True) for one in event.made],
-            "configured": event.configured,
-            "status": None if event.signal else event.status,
-            "signal": event.signal or None,
-            "duration_us": event.duration_us,
-            "tree": event.tree or None,
-            "sandbox": event.sandbox,
-            "labels": list(event.labels),
-        }
-    return told
 
 
 def _show(outcome: Outcome) -> None:

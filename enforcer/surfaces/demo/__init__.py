@@ -144,7 +144,8 @@ def _open(desk: Desk) -> None:
     screen = desk.screen
     screen.heading("THE GATE")
     screen.say("The repository comes under the gate, and a task is opened for the change.")
-    desk.set_up(*commands.observed(desk.place.python.executable))
+    commands.write(desk)
+    desk.set_up(*commands.OBSERVED)
     screen.say("A review has to be approved. Grace has an SSH key for that, and the process lists it.")
     desk.approver = approver.admit(desk)
     desk.git(ADA, "add", "--all")
