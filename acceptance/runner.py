@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -48,11 +49,11 @@ class Package:
         """Load each module and call all that it defines."""
         for name, code in self._codes.items():
             space: dict[str, Any] = {"__name__": name}
-            yield self._case(name, "loads", code, lambda code=code, space=space: exec(code, space))
+            yield self._case(name, "loads", code, partial(exec, code, space))
             functions = [(key, value) for key, value in space.items() if callable(value) and not key.startswith("_")]
             for key, function in functions:
                 arguments = () if key.startswith("test_") else (1,)
-                yield self._case(name, key, code, lambda call=function, given=arguments: call(*given))
+                yield self._case(name, key, code, partial(function, *arguments))
 
     def _case(self, module: str, name: str, code: CodeType, call: Callable[[], object]) -> Case:
         if DOWN.exists():

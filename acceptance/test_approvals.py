@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from acceptance import tampering as forger
 from acceptance.doubles import ManualClock
-from acceptance.world import ADA, BOB, GOOD, World
+from acceptance.world import ADA, BOB, GOOD, World, digest
+from acceptance.world import codes as codes_of
 from enforcer import approvals
+from enforcer.errors import RequestError
 
 PROCESS = """\
 name = "approved"
@@ -65,11 +68,12 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def given(base: Path, keys: Path, *, count: int = 1) -> World:
-    """A task of Ada's in RELEASE, with a good note."""
+def given(base: Path, keys: Path, *, count: int = 1, options: str = "") -> World:
+    """A task of Ada's in RELEASE, with a good note; `options` are those of Bob's key in the list."""
     world = World(base, process=PROCESS.replace("COUNT", str(count)), git=True)
     (world.root / "process").mkdir()
-    (world.root / "process" / "signers").write_text((keys / "signers").read_text())
+    listed = (keys / "signers").read_text().replace("bob ssh-", f"bob {options} ssh-" if options else "bob ssh-")
+    (world.root / "process" / "signers").write_text(listed)
     (world.root / "code.py").write_text("x = 1\n")
     world.init()
     world.git("add", "--all")
@@ -279,3 +283,138 @@ def test_a_process_that_asks_for_approvals_is_not_left_without_one(world: World,
     assert world.ask(*adopt).status == 0
     assert world.ask("advance", "T").status == 0
     assert world.ask("verify").json["verdict"] == "verified"
+
+
+# A forger who can write everything, and has the ledger's key
+
+
+def event_of(world: World, kind: str) -> tuple[int, dict[str, Any]]:
+    """Number and data of the one entry of a type."""
+    found = [(seq, json.loads(line)["event"]) for seq, line in enumerate(world.lines())]
+    [one] = [(seq, event["data"]) for seq, event in found if event["type"] == forger.PREFIX + kind]
+    return one
+
+
+def put_object(world: World, data: bytes) -> str:
+    name = digest(data)
+    path = world.state / "objects" / name[:2] / name[2:]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return name
+
+
+def found_by_somebody_else(world: World, base: Path) -> tuple[dict[str, Any], dict[int, str]]:
+    """What `verify` says to a user who has nothing but the files: the report, and what it calls a forged approval."""
+    (base / "elsewhere").mkdir(exist_ok=True)
+    report = World.at(world.root, base / "elsewhere").ask("verify").json
+    told = {one["seq"]: one["message"] for one in report["findings"] if one["code"] == "approval_forged"}
+    return report, told
+
+
+def test_an_approval_that_was_written_into_the_ledger_is_found(world: World, keys: Path, tmp_path: Path) -> None:
+    """It is like any other, but for the signature, and every hash fits: a command goes by it, and `verify` does not."""
+    approve(world, keys, BOB)
+    seq, said = event_of(world, "approval.granted")
+    line = json.loads(world.lines()[seq])
+    kept = world.lines()[:seq]
+    invented = stored(world, said["statement"]).replace(said["nonce"].encode(), b"f" * 32)
+    line["event"]["data"] |= {"nonce": "f" * 32, "statement": put_object(world, invented)}
+    seed = (world.state / "ledger" / "ledger.json").read_bytes()
+    world.segments()[-1].write_bytes(b"".join(each + b"\n" for each in (*kept, forger.fit(kept, line, seed))))
+    for gone in (world.state / "ledger" / "checkpoint", *(world.state / "ledger" / "checkpoints").glob("*")):
+        gone.unlink(missing_ok=True)
+    world.forget_caches()
+    mine = World.at(world.root, tmp_path / "mine")
+    mine.home.mkdir()
+    assert mine.ask("advance", "T").status == 0
+    report, told = found_by_somebody_else(world, tmp_path)
+    assert (report["verdict"], report["integrity"], report["legality"]) == ("tampered", "verified", "tampered")
+    assert list(told) == [seq]
+    assert "signature_mismatch" in told[seq]
+
+
+def test_an_approval_of_one_text_is_not_turned_into_one_of_another(world: World, keys: Path, tmp_path: Path) -> None:
+    """The history is told anew, with everything that it names, and sealed with the ledger's own key."""
+    approve(world, keys, BOB)
+    assert world.ask("advance", "T").status == 0
+    other = (LONG + "And one more sentence that nobody has seen.\n").encode()
+    name, size = put_object(world, other), len(other)
+    approved, _ = event_of(world, "approval.granted")
+
+    def edit(number: int, entry: dict[str, Any]) -> None:
+        data = entry["event"]["data"]
+        if number == approved:
+            data["evidence"] = {"RELEASE/note.md": name}
+        elif data.get("start") == "RELEASE":
+            data["evidence"] = [{**one, "digest": name, "size": size} for one in data["evidence"]]
+
+    ledger = world.state / "ledger"
+    seed = (ledger / "ledger.json").read_bytes()
+    lines = forger.rewrite(world.lines(), seed, edit)
+    assert lines != world.lines()
+    world.segments()[-1].write_bytes(b"".join(line + b"\n" for line in lines))
+    identity = json.loads(seed)
+    signer = forger.Signer.stolen(world.home / "enforcer" / identity["id"] / "signing-key.pem")
+    for old in (ledger / "checkpoints").glob("*"):
+        old.unlink()
+    (ledger / "checkpoint").write_bytes(signer.checkpoint(identity["origin"], lines))
+    world.forget_caches()
+
+    report, told = found_by_somebody_else(world, tmp_path)
+    assert (report["verdict"], report["integrity"], report["sealed_to"]) == ("tampered", "verified", len(lines))
+    assert list(told) == [approved]
+    assert told[approved].endswith("What was signed has another evidence than the entry.")
+
+
+def test_without_the_objects_nobody_is_accused(world: World, keys: Path) -> None:
+    told = approve(world, keys, BOB)
+    (world.state / "objects" / told["signature"][:2] / told["signature"][2:]).unlink()
+    reply = world.ask("verify")
+    assert (reply.status, reply.json["verdict"]) == (2, "unverifiable")
+    assert {one["code"] for one in reply.json["findings"]} == {"object_missing", "approval_unchecked"}
+
+
+# What is recorded of a signature that does not hold
+
+
+def test_the_ledger_names_the_fault_of_a_signature(world: World, keys: Path) -> None:
+    approve(world, keys, MALLORY, "--as", BOB, status=1)
+    [refused] = [event for event in world.events("command.refused") if event["data"]["command"] == "approve"]
+    assert refused["data"]["refusals"][0]["message"].startswith("signer_unknown: ")
+
+
+def test_a_key_that_is_over_by_the_time_of_the_ledger_approves_nothing(tmp_path: Path, keys: Path) -> None:
+    """A clock that was set back makes no key valid again: the entry would be dated after its end."""
+    world = given(tmp_path, keys, options='valid-before="21000101Z"')
+    clock = ManualClock()  # It begins with the year 2100, and the key ends with that moment.
+    clock.passing(60)
+    with world.library(ADA, clock=clock) as enforcer:
+        assert not enforcer.task("T").advance(), "so much for the time of the ledger"
+    clock.passing(-3600)
+    with world.library(BOB, clock=clock) as enforcer:
+        task = enforcer.task("T")
+        made = approvals.draft(task, approvals.Wish(), str(keys / BOB))
+        outcome = approvals.sign(task, made, str(keys / BOB))
+        assert [one.message for one in outcome.refusals] == ["The key that signed it is not valid at this time."]
+    assert world.ask("verify").json["verdict"] == "verified"
+
+
+def test_what_was_signed_under_another_process_is_not_held_against_this_one(world: World, keys: Path) -> None:
+    with world.library(BOB) as enforcer:
+        task = enforcer.task("T")
+        made = approvals.draft(task, approvals.Wish(), str(keys / BOB))
+        moved = approvals.Draft(made.statement.replace(process="e" * 64), made.contents)
+        outcome = approvals.sign(task, moved, str(keys / BOB))
+        assert codes_of(outcome) == {"approval_invalid"}
+        assert outcome.refusals[0].message.startswith("statement_other: ")
+        assert approvals.sign(task, made, str(keys / BOB))
+
+
+def test_what_has_changed_meanwhile_is_not_shown_for_what_would_be_signed(world: World) -> None:
+    with world.library(BOB) as enforcer:
+        made = approvals.draft(enforcer.task("T"), approvals.Wish())
+    assert LONG.splitlines()[0] in made.text
+    changed = approvals.Draft(made.statement, {"RELEASE/note.md": b"# Another note\n"})
+    with pytest.raises(RequestError) as caught:
+        _ = changed.text
+    assert caught.value.code == "content_changed"

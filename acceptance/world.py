@@ -259,19 +259,9 @@ class World:
 
 
 WRITING = (
-    "open",
-    "advance",
-    "backtrack",
-    "abandon",
-    "run",
-    "evidence",
-    "lease",
-    "attest",
-    "baseline",
-    "process",
-    "guard",
+    *("open", "advance", "backtrack", "abandon", "run", "approve", "evidence"),
+    *("lease", "attest", "baseline", "process", "guard"),
 )
-WRITING += ("approve",)
 
 
 def metric_sums(path: Path) -> dict[str, int]:

@@ -35,7 +35,7 @@ class World:
         os.environ["ENFORCER_HOME"] = str(folder / "home")
         self.project = folder / "project"
         self.project.mkdir()
-        initialize(str(self.project))
+        initialize(str(self.project), process="lean")
         self.enforcer = Enforcer.open(self.project, actor="bench")
         self._fd = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 

@@ -145,10 +145,10 @@ class Watch:
             seen = repository.observe(self._state.base or None, self._enforcer.excluded)
             ignored = repository.ignored(self._enforcer.excluded)
             if self._job.named.sandbox != UNCONFINED:
-                repository.copy_to(self._copy(), self._enforcer.excluded)
+                _check_copied(repository.copy_to(self._copy(), self._enforcer.excluded), seen.tree)
                 self._root = os.path.join(self._copy(), repository.prefix)
             top, paths = repository.top, repository.paths(seen.tree)
-        return Around(seen, Ignored(ignored.count, ignored.digest, ignored.paths), top, paths)
+        return Around(seen, Ignored(ignored.count, ignored.digest, ignored.digested, ignored.paths), top, paths)
 
     def _copy(self) -> str:
         """The folder for the scratch copy that a sandboxed run sees in the project's place."""
@@ -327,6 +327,13 @@ class Watch:
 
     def _invalid(self, message: str, fix: str, artifact: str = "") -> Refusal:
         return Refusal("evidence_invalid", message, self._state.phase, artifact, fix)
+
+
+def _check_copied(copied: str, seen: str) -> None:
+    """What runs in a sandbox are the files that are recorded, and no others."""
+    if copied != seen:
+        fix = "Run it again when nothing writes to the work tree."
+        raise UnavailableError("run_failed", "The files changed while they were copied for the sandbox.", fix=fix)
 
 
 class _NotNew(Exception):

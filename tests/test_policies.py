@@ -216,7 +216,10 @@ def test_nothing_outside_the_project_is_read(tmp_path: Path) -> None:
         (('format = "json"', 'format = "json"\nscaffold = "{"'), "phases[1].artifacts[0].scaffold: is not strict JSON"),
         (('name = "CHECK"', 'name = "CHECK"\ntools = ["sudo"]'), "phases[1].tools[0]"),
         (('name = "CHECK"', 'name = "CHECK"\ndrift = "loud"'), "phases[1].drift"),
-        (('name = "small"', 'name = "small"\n[observe."x.json"]\nargv = ["x"]'), 'observe."x.json": no phase has'),
+        (
+            ('name = "small"', 'name = "small"\n[observe."x.json"]\nargv = ["x"]\nreader = "junit"\nreport = "x"'),
+            'observe."x.json": no phase has',
+        ),
         (('name = "small"', 'name = "small"\n[observe."check.json"]\nargv = []'), "argv"),
         (
             ('name = "small"', 'name = "small"\n[observe."check.json"]\nargv = ["x"]\nfolder = "../x"'),

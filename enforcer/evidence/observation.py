@@ -38,10 +38,15 @@ class Executable(Record):
 
 
 class Ignored(Record):
-    """Files that git ignores and the run could load: how many, a digest over all of them, and the first ones."""
+    """Files that git ignores and the run could load: how many, a digest over all of them, and the first ones.
+
+    `digested` says what the digest is over: `contents`, `sizes` where there are too many to read, or `nothing` where
+    there are too many even to count. `.pyc` files count, which Python writes anew: it is a fact to compare, no more.
+    """
 
     count: int
     digest: str
+    digested: str
     paths: tuple[str, ...] = ()
 
 

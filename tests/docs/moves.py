@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from enforcer import policies
 from enforcer.workflow.commands import Advance, Backtrack, Command
-from enforcer.workflow.process import Process
+from enforcer.workflow.process import LOG, OBSERVED, Observation, Process
 from tests.sources import ROOT
-from tests.workflow.scene import ADA, BOB, Scene, codes
+from tests.workflow.scene import ADA, BOB, Scene, codes, done
 
 PAGE = """\
 # Moves
@@ -58,6 +58,8 @@ TOLD = {
 def render() -> str:
     """The page for the process that tasks follow by default."""
     process = policies.load("default", root=str(ROOT)).process
+    # A project names the commands that make what is to be observed; which they are changes no move.
+    process = process.replace(observe={name: Observation(("check",), reader=LOG) for name in process.unobservable})
     advance = answers(process, Advance)
     backtrack = answers(process, lambda to: Backtrack(to, "A case is missing"))
     return PAGE.format(
@@ -83,12 +85,24 @@ def answers(process: Process, command: Callable[[str], Command]) -> dict[tuple[s
 
 
 def _walked(process: Process, start: str) -> tuple[Scene, str]:
-    """A task that stands in `start`, and its holder: nobody reviews what they wrote."""
+    """A task that stands in `start` with its evidence, and its holder: nobody reviews what they wrote."""
     scene = Scene(process)
+    scene.tree = "7" * 40
     if process.index(start) < process.index("REVIEW"):
-        return scene.at(start, ADA), ADA
-    scene.at("REVIEW", ADA).release(ADA)
-    return scene.at(start, BOB), BOB
+        return _to(start, scene, ADA), ADA
+    _to("REVIEW", scene, ADA).release(ADA)
+    return _to(start, scene, BOB), BOB
+
+
+def _to(start: str, scene: Scene, actor: str) -> Scene:
+    """On to a phase. What has to be observed in one is run there."""
+    while True:
+        observed = tuple(rule.artifact for rule in scene.here.rules if rule.kind == OBSERVED)
+        if observed and not scene.task.runs:
+            done(scene.run(actor, artifacts=observed))
+        if scene.task.phase == start:
+            return scene
+        done(scene.advance(actor))
 
 
 def _table(process: Process, answers: dict[tuple[str, str], str]) -> str:

@@ -18,11 +18,12 @@ from enforcer.evidence.judge import Judge, Reading
 from enforcer.evidence.objects import Objects
 from enforcer.evidence.scaffold import scaffold
 from enforcer.evidence.verdicts import MemoryVerdicts, StoredVerdicts
+from enforcer.ledger.codec import canonical
 from enforcer.ports import SystemClock, SystemDisk, SystemEntropy
 from enforcer.workflow.events import Accepted
-from enforcer.workflow.process import Process
-from enforcer.workflow.state import TaskState
-from tests.evidence.repositories import Work
+from enforcer.workflow.process import Approval, Artifact, Phase, Process, Rule
+from enforcer.workflow.state import Run, TaskState, Word
+from tests.evidence.repositories import Work, find
 
 ATTEMPT = "0123456789abcdef0123456789abcdef"
 CASES = Path(__file__).parent / "cases" / "honest"
@@ -271,9 +272,10 @@ def test_what_is_only_claimed_is_labelled(bench: Bench) -> None:
     bench.put("VERIFY", "build_output.log", "exit status: 0\n")
     facts = bench.ask("VERIFY").facts
     assert facts.labels == ("claimed: build_output.log",)
-    observed = [one for one in facts.verdicts if one.rule == "build-observed"]
-    assert [one.refusals[0].code for one in observed] == ["evidence_unobserved"]
-    assert observed[0].mode == "observe"
+    (observed,) = [one for one in facts.verdicts if one.rule == "build-observed"]
+    assert [one.code for one in observed.refusals] == ["evidence_unobserved"]
+    assert observed.mode == "enforce"
+    assert [one.origin for one in facts.files] == ["claimed"]
 
 
 def test_git_is_asked_only_where_a_rule_needs_it_and_its_absence_is_told_with_the_fix(bench: Bench) -> None:
@@ -341,6 +343,161 @@ def test_a_change_is_walked_from_diff_to_commit(bench: Bench) -> None:
     work.git("commit", "-qm", "slipped in after the review")
     bench.put("PR", "ci_results.json", {**ci, "commit": work.git("rev-parse", "HEAD")})
     assert bench.refused("PR") == {"ci-commit": "evidence_stale"}
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def work(bench: Bench) -> Work:
+    """The bench's project under git, with one change since the task's base."""
+    work = Work(bench.top)
+    work.write("state/.gitignore", "*\n")
+    work.write("a.py", "one = 1\n")
+    bench.state = bench.state.replace(base=work.commit("base"))
+    work.write("a.py", "one = 2\n")
+    return work
+
+
+def saw(bench: Bench, name: str, digest: str, /, **changes: Any) -> None:
+    """Take it as seen by a run that Enforcer made just now."""
+    with find(bench.top) as repository:
+        now = repository.observe(bench.state.base, ("state",))
+    observation = bench.objects.put(canonical({"contents": sorted([list(pair) for pair in now.contents.items()])}))
+    run = Run(5, ATTEMPT, digest, now.tree, observation, True).replace(**changes)
+    bench.state = bench.state.replace(runs={**bench.state.runs, name: run})
+
+
+def test_what_a_run_made_is_observed_and_bound_to_the_files_that_it_saw(bench: Bench, work: Work) -> None:
+    log = bench.put("VERIFY", "build_output.log", "exit status: 0\n")
+    saw(bench, "VERIFY/build_output.log", log)
+
+    facts = bench.ask("VERIFY").facts
+
+    assert "build-observed" not in bench.refused("VERIFY")
+    assert [one.origin for one in facts.files] == ["observed"]
+    assert facts.labels == ()
+    assert facts.tree == bench.state.runs["VERIFY/build_output.log"].tree
+
+
+def test_an_edit_after_the_run_names_the_files_and_a_commit_of_the_same_content_keeps_it(
+    bench: Bench, work: Work
+) -> None:
+    saw(bench, "VERIFY/build_output.log", bench.put("VERIFY", "build_output.log", "exit status: 0\n"))
+    work.commit("the same content")
+    assert "build-observed" not in bench.refused("VERIFY")
+
+    work.write("a.py", "one = 3\n")
+    work.write("new.py")
+
+    told = next(one for one in bench.ask("VERIFY").facts.verdicts if one.rule == "build-observed").refusals
+    assert [one.code for one in told] == ["evidence_stale"] * 2
+    assert [one.message for one in told] == [
+        f"build_output.log was observed before {path!r} was changed." for path in ("a.py", "new.py")
+    ]
+    assert bench.ask("VERIFY").facts.tree == ""
+
+
+def test_an_edit_is_told_though_the_record_of_the_run_is_gone(bench: Bench, work: Work) -> None:
+    log = bench.put("VERIFY", "build_output.log", "exit status: 0\n")
+    saw(bench, "VERIFY/build_output.log", log, observation="0" * 64)
+    work.write("a.py", "one = 3\n")
+
+    assert bench.refused("VERIFY")["build-observed"] == "evidence_stale"
+
+
+@pytest.mark.parametrize(
+    "changes, code",
+    [
+        ({"attempt_id": "f" * 32}, "evidence_stale"),
+        ({"digest": "0" * 64}, "evidence_unobserved"),
+        ({"configured": False}, "evidence_unobserved"),
+    ],
+    ids=["another attempt", "other bytes", "another command"],
+)
+def test_a_run_that_does_not_count_makes_nothing_observed(
+    bench: Bench, work: Work, changes: dict[str, Any], code: str
+) -> None:
+    log = bench.put("VERIFY", "build_output.log", "exit status: 0\n")
+    saw(bench, "VERIFY/build_output.log", log, **changes)
+
+    assert bench.refused("VERIFY")["build-observed"] == code
+    facts = bench.ask("VERIFY").facts
+    assert [one.origin for one in facts.files] == ["claimed"]
+    assert facts.labels == ("claimed: build_output.log",)
+
+
+def test_where_a_commit_is_asked_for_as_well_the_files_that_were_seen_are_what_counts(bench: Bench, work: Work) -> None:
+    rules = (Rule("seen", "observed", "ci.json"), Rule("commit", "commit", "ci.json"))
+    bench.process = Process("both", (Phase("CHECK", (Artifact("ci.json", "json"),), rules),))
+    head = work.commit("reviewed")
+    with find(bench.top) as repository:
+        bound = repository.tree_of(head, ("state",))
+    bench.state = bench.state.replace(tree=bound)
+    work.write("left-behind.txt")
+    saw(bench, "CHECK/ci.json", bench.put("CHECK", "ci.json", {"commit": head}))
+
+    assert bench.refused("CHECK") == {}
+    assert bench.ask("CHECK").facts.tree == bench.state.runs["CHECK/ci.json"].tree != bound
+
+
+# Risk classes and approvals -------------------------------------------------------------------------------------------
+
+
+def test_a_change_of_a_risk_class_is_asked_for_more_and_another_is_not(bench: Bench, work: Work) -> None:
+    assert "rollback_plan.md" not in bench.refused("PR")
+    assert bench.ask("PR").facts.risks == ()
+
+    work.write("migrations/0002_drop.py")
+
+    assert bench.refused("PR")["rollback_plan.md"] == "evidence_missing"
+    facts = bench.ask("PR").facts
+    assert facts.risks == ("migrations",)
+    assert "risk: migrations" in facts.labels
+    bench.put("PR", "rollback_plan.md", "## Trigger\n\n")
+    assert bench.refused("PR")["rollback-sections"] == "evidence_invalid"
+
+
+def test_a_risk_that_was_seen_before_stays_one_though_the_files_were_put_back(bench: Bench, work: Work) -> None:
+    """What is merged is the commit; the working files are whatever somebody left there."""
+    bench.state = bench.state.replace(risks={"IMPLEMENT": ("ci", "money")})
+
+    assert bench.ask("PR").facts.risks == ("ci",)
+    assert bench.refused("PR")["rollback_plan.md"] == "evidence_missing"
+
+
+def test_risks_are_looked_for_where_the_change_is_made(bench: Bench, work: Work) -> None:
+    work.write(".github/workflows/ci.yml")
+    note = Rule("note", "url", "note.txt")
+    phases = tuple(
+        Phase(name, (Artifact("note.txt", "text"),), (note,), approvals=approvals)
+        for name, approvals in (("SPEC", ()), ("IMPLEMENT", ()), ("PR", (Approval(risks=("ci",)),)))
+    )
+    bench.process = Process("short", phases, risks={"ci": (".github/**",)})
+
+    assert bench.ask("IMPLEMENT").facts.risks == ("ci",)
+    bench.git_calls = 0
+    assert bench.ask("SPEC").facts.risks == ()
+    assert bench.git_calls == 0
+
+
+def test_a_change_that_nobody_can_tell_is_risky_in_every_way(bench: Bench) -> None:
+    assert bench.ask("PR").facts.risks == ("ci", "configuration", "migrations", "secrets", "tests")
+    assert bench.refused("PR")["rollback_plan.md"] == "evidence_missing"
+    assert bench.ask("SPEC").facts.risks == ()
+
+
+def test_the_working_files_are_named_where_somebody_has_to_approve_or_has_spoken(bench: Bench, work: Work) -> None:
+    with find(bench.top) as repository:
+        tree = repository.observe(bench.state.base, ("state",)).tree
+    assert bench.ask("SPEC").facts.working == ""
+
+    bench.state = bench.state.replace(words={"0" * 32: Word("reject", 3, "zoe", 9, True)})
+    assert bench.ask("SPEC").facts.working == tree
+    bench.state = bench.state.replace(words={})
+    phases = tuple(one.replace(approvals=(Approval(),)) if one.name == "SPEC" else one for one in bench.process.phases)
+    bench.process = bench.process.replace(phases=phases)
+    assert bench.ask("SPEC").facts.working == tree
 
 
 def test_the_plan_is_read_as_it_was_accepted_though_the_file_is_gone(bench: Bench) -> None:

@@ -308,7 +308,7 @@ def test_a_command_decided_twice_on_the_same_facts_is_answered_twice_the_same(st
             continue
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(steps=STEPS)
 def test_a_history_that_is_read_again_gives_the_state_that_was_lived(steps: list[Any]) -> None:
     scene = staged(watched())

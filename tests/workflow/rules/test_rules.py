@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from enforcer.workflow.rules.subject import (
     Fault,
     GitFacts,
     Patched,
+    Seen,
     Subject,
     Surroundings,
 )
@@ -277,9 +279,55 @@ def test_a_form_of_text_is_untouched_whatever_was_filled_in_and_filled_in_otherw
     assert ask("scaffold", {"template": ""}, text=filled, format="text") == ()
 
 
-def test_claimed_evidence_is_not_observed() -> None:
+SEEN = Seen(seq=7, attempt_id=ATTEMPT, digest=sha256(b"made").hexdigest(), tree=TREE, configured=True)
+
+
+def seen(data: bytes = b"made", **changes: Any) -> tuple[Fault, ...]:
+    """What is said of an artifact that holds `data`, of which Enforcer saw a run."""
+    return ask("observed", {}, data=data, around=AROUND.replace(runs={"evidence": SEEN.replace(**changes)}))
+
+
+def test_what_a_configured_run_made_here_and_now_is_observed() -> None:
+    assert seen() == ()
+
+
+def test_claimed_evidence_is_not_observed_whatever_it_says_of_itself() -> None:
     assert codes(ask("observed", {})) == [UNOBSERVED]
-    assert ask("observed", {}, origin="observed") == ()
+    assert codes(ask("observed", {}, origin="observed")) == [UNOBSERVED]
+    other = AROUND.replace(runs={"other": SEEN})
+    assert codes(ask("observed", {}, data=b"made", around=other)) == [UNOBSERVED]
+
+
+def test_what_was_written_over_or_run_otherwise_is_not_observed_and_the_entry_is_named() -> None:
+    for found in (seen(b"forged"), seen(configured=False)):
+        assert codes(found) == [UNOBSERVED]
+        assert "entry 7" in found[0].message
+
+
+def test_what_another_attempt_made_is_stale() -> None:
+    (fault,) = seen(attempt_id="f" * 32)
+    assert (fault.code, "another attempt" in fault.message) == (STALE, True)
+
+
+def test_what_was_seen_before_an_edit_is_stale_and_names_the_files() -> None:
+    found = seen(tree=OTHER_TREE, differing=("a.py", "b\x1b.py"))
+    assert codes(found) == [STALE, STALE]
+    assert found[0].message == "was observed before 'a.py' was changed"
+    for unknown in (None, ()):
+        (fault,) = seen(tree=OTHER_TREE, differing=unknown)
+        assert (fault.code, "entry 7" in fault.message) == (STALE, True)
+
+
+def test_more_files_than_can_be_named_are_counted() -> None:
+    found = seen(tree=OTHER_TREE, differing=tuple(f"{number}.py" for number in range(99)))
+    assert set(codes(found)) == {STALE}
+    assert found[-1].message == "and 49 more of the kind"
+
+
+def test_nothing_is_observed_where_nobody_can_tell_the_files() -> None:
+    around = AROUND.replace(git=None, runs={"evidence": SEEN.replace(tree="")})
+    (fault,) = ask("observed", {}, data=b"made", around=around)
+    assert (fault.code, "git init" in fault.fix) == (INVALID, True)
 
 
 def test_a_plan_that_cannot_be_read_plans_nothing() -> None:
