@@ -13,6 +13,7 @@ import tempfile
 from hashlib import sha256
 
 from enforcer.errors import UnavailableError
+from enforcer.evidence.footing import stamps, told
 from enforcer.evidence.making import TESTS, Raw, make, never_measured
 from enforcer.evidence.observation import Executable, File, Ignored, Observation, differing
 from enforcer.evidence.run import Command, Sandbox, environment, execute, resolve, salted
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from enforcer.enforcer import Enforcer
+    from enforcer.evidence.footing import Stamps
     from enforcer.evidence.git import Observation as Seen
     from enforcer.evidence.run import Ran, Redaction
     from enforcer.workflow.commands import Run
@@ -50,13 +52,14 @@ class Job(Record):
 
 
 class Around(Record):
-    """The files around a run: what git says of them, the ignored ones that it could load, the repository's top, and
-    the paths of all files below it."""
+    """The files around a run: what git says of them, the ignored ones that it could load, the repository's top, the
+    paths of all files below it, and the repositories inside it with changes that no tree names."""
 
     seen: Seen
     ignored: Ignored
     top: str
     paths: frozenset[str]
+    unsettled: tuple[str, ...]
 
 
 class Watch:
@@ -96,11 +99,13 @@ class Watch:
     def observe(self, asked: Run) -> Run:
         """Run it, store all that was seen, and tell it as a command for the gate; what it made is in `documents`."""
         before = self._look()
+        began = stamps(before.top, before.paths) if before else {}
         stale = self._reports()
         command, executable = self._prepare()
         ran = execute(
             self._confined(command, before), show=self._show, redact=self._redaction, clock=self._enforcer.clock
         )
+        ended = stamps(before.top, before.paths) if before else {}
         after = self._look_again(before)
         faults = [*self._cut_short(ran), *self._changed(before, after)]
         reports = dict(self._read_reports(stale, faults))
@@ -122,7 +127,7 @@ class Watch:
             duration_us=ran.duration_us,
             tree=before.seen.tree if before else "",
             sandbox=self._job.named.sandbox,
-            labels=self._labels(executable, before),
+            labels=(*self._labels(executable, before), *self._footing(before, command, began, ended)),
             faults=tuple(faults),
         )
 
@@ -148,7 +153,10 @@ class Watch:
                 _check_copied(repository.copy_to(self._copy(), self._enforcer.excluded), seen.tree)
                 self._root = os.path.join(self._copy(), repository.prefix)
             top, paths = repository.top, repository.paths(seen.tree)
-        return Around(seen, Ignored(ignored.count, ignored.digest, ignored.digested, ignored.paths), top, paths)
+            unsettled = repository.unsettled(seen.tree)
+        return Around(
+            seen, Ignored(ignored.count, ignored.digest, ignored.digested, ignored.paths), top, paths, unsettled
+        )
 
     def _copy(self) -> str:
         """The folder for the scratch copy that a sandboxed run sees in the project's place."""
@@ -216,7 +224,12 @@ class Watch:
             yield self._invalid(f"The command {why}, and was ended.", "Mend the command, or the limits in the process.")
 
     def _changed(self, before: Around | None, after: str) -> Iterator[Refusal]:
-        if before is None or after == before.seen.tree:
+        if before is None:
+            return
+        for path in before.unsettled:
+            message = f"{ascii(path)[1:-1]} is a repository of its own with changes that are not committed in it."
+            yield self._invalid(message, "Commit them there, and the new commit here; or undo them.")
+        if after == before.seen.tree:
             return
         changed = differing(before.seen.contents, self._now.contents)
         listed = ", ".join(ascii(name)[1:-1] for name in changed[:MOST_NAMED])
@@ -230,7 +243,7 @@ class Watch:
             if reader == LOG:
                 continue
             try:
-                yield report, self._redaction.apply(_read(self._place(report), stale.get(report)))
+                yield report, _read(self._place(report), stale.get(report))
             except _NotNew:
                 message = f"The report {report} stood there before the run, and the run did not write it."
                 faults.append(self._invalid(message, "Let the command write its report each time.", name))
@@ -260,6 +273,10 @@ class Watch:
             )
             if isinstance(document, Refusal):
                 faults.append(document)
+            elif self._redaction.apply(document) != document:
+                # What is judged is what the reports say: a pattern hides, and never changes, it.
+                message = f"A pattern to redact matches something in {name} itself, which would change what it says."
+                faults.append(self._invalid(message, "Choose a pattern that matches only what is secret.", name))
             else:
                 made[name] = document
                 self._unmeasured += never_measured(reader, reports.get(report, b""), raw)
@@ -302,7 +319,8 @@ class Watch:
             contents=before.seen.contents if before else {},
             ignored=before.ignored if before else None,
         ).data()
-        return self._enforcer.objects.put_many((observation, ran.output, *reports.values(), *made.values()))[0]
+        kept = [self._redaction.apply(report) for report in reports.values()]
+        return self._enforcer.objects.put_many((observation, ran.output, *kept, *made.values()))[0]
 
     def _labels(self, executable: Executable, before: Around | None) -> tuple[str, ...]:
         """What whoever relies on the run should look at."""
@@ -316,6 +334,12 @@ class Watch:
             count = before.ignored.count
             labels.append(f"ignored: the run could load {count} file{'s' * (count != 1)} that git ignores")
         return tuple(labels)
+
+    def _footing(self, before: Around | None, command: Command, began: Stamps, ended: Stamps) -> Iterator[str]:
+        """What else it stood on; in a sandbox it cannot see any of this."""
+        if self._job.named.sandbox == UNCONFINED:
+            top = before.top if before else self._project
+            yield from told(top, self._project, began, ended, command.environment)
 
     def _redacted(self, words: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(os.fsdecode(self._redaction.apply(os.fsencode(word))) for word in words)

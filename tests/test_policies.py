@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from enforcer import policies, process_file, resources
 from enforcer.errors import RequestError
 from enforcer.evidence import schema
 from enforcer.ledger.codec import parse_line
-from enforcer.workflow.process import Process
+from enforcer.workflow.process import Approval, Observation, Process
 from enforcer.workflow.rules.table import RULES
 
 NAMES = ("default", "lean")
@@ -375,3 +376,137 @@ def test_a_process_names_its_authoring_phases_or_they_are_those_that_write(key: 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_processes_have_their_authors_in_implement(name: str, tmp_path: Path) -> None:
     assert policies.load(name, root=str(tmp_path)).process.authoring == ("IMPLEMENT",)
+
+
+# Commands, risk classes and approvals ---------------------------------------------------------------------------------
+
+CHECKED = SMALL.replace('format = "json"\n', 'format = "json"\nrisks = ["ci"]\n', 1).replace(
+    '[[phases]]\nname = "CHECK"',
+    '[[phases]]\nname = "CHECK"\napprovals = [{ count = 2, by = ["maria", "zoe"], risks = ["ci"] }]',
+) + (
+    '[[phases.artifacts]]\nname = "log.txt"\nformat = "text"\nrules = [{ id = "seen", kind = "observed" }]\n'
+    '[observe."log.txt"]\nargv = ["make", "check", ""]\nreader = "log"\n'
+    '[observe."check.json"]\nargv = ["make", "{out}"]\nreader = "junit"\nreport = "a/b.xml"\nfolder = "sub"\n'
+    'timeout = 9\noutput = 2048\nenvironment = ["A_1"]\npath = ["bin"]\nsandbox = "bubblewrap"\nkeep = [".venv"]\n'
+    '[risks]\nci = [".github/**", "Makefile"]\n'
+)
+CHECKED = 'signers = "signers"\nbreak_glass = ["zoe"]\n' + CHECKED
+
+# Public keys that nobody has the private half of: their points were counted, not made.
+KEYS = [
+    "ssh-ed25519 " + binascii.b2a_base64(_blob, newline=False).decode()
+    for _blob in (b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes([number]) * 32 for number in range(3))
+]
+SIGNERS = f"maria {KEYS[0]}\nzoe {KEYS[1]}\n"
+
+
+def checked(folder: Path, text: str = CHECKED, signers: str = SIGNERS) -> Process:
+    (folder / "signers").write_text(signers)
+    (folder / "mine.toml").write_text(text)
+    return policies.load("mine.toml", root=str(folder)).process
+
+
+def test_commands_risk_classes_and_approvals_are_stored_as_they_were_written(tmp_path: Path) -> None:
+    process = checked(tmp_path)
+
+    assert process.observe["log.txt"] == Observation(("make", "check", ""), reader="log")
+    assert process.observe["check.json"] == Observation(
+        ("make", "{out}"), "sub", "junit", "a/b.xml", 9, 2048, ("A_1",), ("bin",), "bubblewrap", (".venv",)
+    )
+    assert process.risks == {"ci": (".github/**", "Makefile")}
+    assert process.phase("CHECK").approvals == (Approval(2, ("maria", "zoe"), ("ci",)),)
+    assert [artifact.risks for artifact in process.phase("CHECK").artifacts] == [("ci",), ()]
+    assert (process.signers, process.break_glass) == (SIGNERS, ("zoe",))
+    assert process.approves
+    assert process.phase("CHECK").weighs_risks
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (("break_glass", "breakglass"), "breakglass: unknown key"),
+        (('"maria", "zoe"', '"maria", "ann"'), "phases[1].approvals[0].by[1]: ann has no key in the file of `signers`"),
+        (('"maria", "zoe"', '"maria"'), "phases[1].approvals[0].count: asks for 2 approvals of fewer principals"),
+        (
+            ('by = ["maria", "zoe"]', 'by = ["maria", "Maria"], signed = false'),
+            "phases[1].approvals[0].count: asks for 2 approvals of fewer principals",
+        ),
+        (('count = 2, by = ["maria", "zoe"]', "count = 3"), "asks for 3 approvals of fewer principals"),
+        (("count = 2", "count = 0"), "phases[1].approvals[0].count: Input should be greater"),
+        (('risks = ["ci"] }', 'risks = ["money"] }'), "phases[1].approvals[0].risks[0]: there is no risk class money"),
+        (('risks = ["ci"]\n', 'risks = ["money"]\n'), "phases[1].artifacts[0].risks[0]: there is no risk class money"),
+        (('["zoe"]\n', '["Zoe"]\n'), "break_glass[0]: Zoe has no key"),
+        (('break_glass = ["zoe"]', 'break_glass = ["z*"]'), "break_glass[0]: String should match"),
+        (('signers = "signers"', 'signers = "none"'), "signers: cannot read"),
+        (('signers = "signers"', 'signers = "../signers"'), "signers: '../signers' is not a path inside the project"),
+        (('signers = "signers"', ""), "phases[1].approvals[0]: asks for signatures"),
+        (('"Makefile"', '"[M]akefile"'), "risks.ci[1]: has ["),
+        (('"Makefile"', '"a/../b"'), "risks.ci[1]: has . or .."),
+        (('[".github/**", "Makefile"]', "[]"), "risks.ci: List should have at least 1 item"),
+        (('["make", "check", ""]', '["", "check"]'), 'observe."log.txt".argv[0]: names no command'),
+        (('["make", "check", ""]', '["make", "a\\u001bb"]'), 'observe."log.txt".argv[1]: must hold no control'),
+        (('reader = "log"', 'reader = "log"\nreport = "x"'), "reads the output, and no report"),
+        (
+            ('reader = "junit"', 'reader = "log"'),
+            'observe."check.json".reader: log makes text, and the artifact is json',
+        ),
+        (('report = "a/b.xml"\n', ""), 'observe."check.json".report: junit needs the name of the report'),
+        (('report = "a/b.xml"', 'report = "../b.xml"'), "must be a relative path"),
+        (('report = "a/b.xml"', 'report = "project:"'), 'observe."check.json".report: must be printable'),
+        (('report = "a/b.xml"', 'report = "project:/etc/passwd"'), "must be a relative path"),
+        (('reader = "junit"', 'reader = "guess"'), 'observe."check.json".reader'),
+        (("timeout = 9", "timeout = 0"), "timeout"),
+        (('sandbox = "bubblewrap"', 'sandbox = "maybe"'), "sandbox"),
+        (('["A_1"]', '["A=1"]'), "environment[0]"),
+        (('path = ["bin"]', 'path = ["/usr/bin"]'), "path[0]: must be a relative path"),
+        (('keep = [".venv"]', 'keep = [".."]'), "keep[0]: must be a relative path"),
+    ],
+)
+def test_a_demand_that_nobody_could_meet_or_a_run_that_proves_nothing_is_told(
+    change: tuple[str, str], told: str, tmp_path: Path
+) -> None:
+    assert change[0] in CHECKED
+    (tmp_path / "signers").write_text(SIGNERS)
+
+    assert told in refused(CHECKED.replace(*change, 1), tmp_path)
+
+
+def test_signers_that_cannot_be_read_are_told_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "signers").write_text(f"maria {KEYS[0]}\n* {KEYS[1]}\n")
+
+    assert "signers: line 2" in refused(CHECKED, tmp_path)
+
+
+def test_anybody_with_a_key_approves_where_nobody_is_named(tmp_path: Path) -> None:
+    process = checked(tmp_path, CHECKED.replace('by = ["maria", "zoe"], ', ""))
+
+    assert process.phase("CHECK").approvals == (Approval(2, (), ("ci",)),)
+
+
+def test_who_only_declares_needs_no_key(tmp_path: Path) -> None:
+    text = CHECKED.replace('risks = ["ci"] }', 'risks = ["ci"], signed = false }')
+    text = text.replace('signers = "signers"\nbreak_glass = ["zoe"]\n', "")
+
+    assert checked(tmp_path, text).phase("CHECK").approvals[0].signed is False
+
+
+def test_a_phase_needs_something_that_is_required_of_every_change(tmp_path: Path) -> None:
+    text = SMALL.replace('format = "markdown"', 'format = "markdown"\nrisks = ["ci"]') + '[risks]\nci = ["*"]\n'
+
+    assert "phases[0].artifacts: none is required" in refused(text, tmp_path)
+
+
+def test_what_has_to_be_observed_and_has_no_command_is_known(tmp_path: Path) -> None:
+    process = checked(tmp_path)
+
+    assert process.unobservable == ()
+    assert process.phase("CHECK").observed == {"log.txt"}
+    assert process.replace(observe={}).unobservable == ("log.txt",)
+
+
+def test_one_run_serves_what_differs_in_what_is_read_of_it_only() -> None:
+    run = Observation(("make",), reader="junit", report="a.xml", environment=("A",))
+
+    assert run.runs_with(run.replace(reader="lcov", report="b"))
+    for changes in ({"argv": ("make", "")}, {"folder": "x"}, {"environment": ()}, {"sandbox": "bubblewrap"}):
+        assert not run.runs_with(run.replace(**changes))

@@ -241,6 +241,7 @@ class Judge:
                     digest=run.digest,
                     tree=run.tree,
                     configured=run.configured,
+                    labels=run.labels,
                 )
                 if git is not None and run.tree != git.tree and run.attempt_id == state.attempt_id:
                     seen = seen.replace(differing=self._differing(run.observation, git))

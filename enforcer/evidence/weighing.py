@@ -38,7 +38,7 @@ def touched(process: Process, phase: Phase, git: GitFacts | None, before: frozen
     found = {
         name
         for name, patterns in process.risks.items()
-        if any(matches(pattern, path) for path in git.changes for pattern in patterns)
+        if any(matches(pattern.casefold(), path.casefold()) for path in git.changes for pattern in patterns)
     }
     return tuple(sorted(found | before.intersection(process.risks) if phase.weighs_risks else found))
 
@@ -61,4 +61,5 @@ def labels(
         if is_among(around.actor, around.implementers):
             found.append(SELF_REVIEW)
     found += [f"{RISK}{name}" for name in risks]
+    found += [label for name in wanted if origins[name] == OBSERVED for label in around.runs[name].labels]
     return tuple(dict.fromkeys(found))

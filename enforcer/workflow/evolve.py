@@ -219,7 +219,7 @@ def _adopted(state: TaskState, event: events.ProcessAdopted, place: Place) -> di
 def _ran(state: TaskState, event: events.RunObserved, place: Place) -> dict[str, Any]:
     made = {
         f"{event.phase}/{one.artifact}": Run(
-            place.seq, event.attempt_id, one.digest, event.tree, event.observation, event.configured
+            place.seq, event.attempt_id, one.digest, event.tree, event.observation, event.configured, event.labels
         )
         for one in event.made
     }

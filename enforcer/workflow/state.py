@@ -65,7 +65,8 @@ class Attestation(Record):
 class Run(Record):
     """What Enforcer saw last of an artifact: the digest it made in entry `seq`, of which attempt and tree.
 
-    `observation` names the object that tells of the run; a run that is not `configured` proves nothing.
+    `observation` names the object that tells of the run; a run that is not `configured` proves nothing. `labels` are
+    what whoever relies on it should look at.
     """
 
     seq: int
@@ -74,6 +75,7 @@ class Run(Record):
     tree: str
     observation: str
     configured: bool = False
+    labels: tuple[str, ...] = ()
 
 
 class Word(Record):

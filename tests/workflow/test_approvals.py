@@ -235,6 +235,13 @@ def test_a_signature_over_something_else_signs_no_review(changes: dict[str, Any]
     assert "declared: reviewer" in done(scene.advance(BOB)).labels
 
 
+def test_a_review_that_was_only_declared_to_be_approved_is_a_declared_one() -> None:
+    scene = standing(demanding(Approval(signed=False), name="REVIEW"), "REVIEW")
+    done(scene.declare(BOB))
+
+    assert set(done(scene.advance(BOB)).labels) == {"declared: reviewer", "declared: approval by bob"}
+
+
 def test_only_those_approve_who_are_named() -> None:
     scene = standing(demanding(Approval(by=(MARIA,))))
     done(scene.say(ZOE))
@@ -558,6 +565,14 @@ def test_an_approval_of_something_else_moves_no_task(changes: dict[str, Any]) ->
     scene.wait(MINUTE)
 
     assert codes(adopt(scene, MILD)) == ["approval_missing"]
+
+
+def test_an_approval_to_move_does_not_let_the_task_leave_its_phase() -> None:
+    scene = standing()
+    evidence = scene.word(MARIA).evidence
+    done(allow(scene, MILD, evidence=evidence, tree=TREE))
+
+    assert codes(scene.advance(BOB)) == ["approval_missing"]
 
 
 def test_who_is_named_as_approver_is_who_approved() -> None:

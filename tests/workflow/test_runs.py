@@ -90,6 +90,15 @@ def test_what_an_earlier_attempt_saw_proves_nothing_when_it_is_copied_back() -> 
     assert "another attempt" in event.refusals[0].message
 
 
+def test_what_an_earlier_attempt_saw_is_claimed_where_observing_is_not_enforced() -> None:
+    scene = verifying("observe")
+    done(scene.run())
+    assert done(scene.advance()).evidence[0].origin == "observed"
+    done(scene.backtrack("VERIFY"))
+
+    assert done(scene.advance()).evidence[0].origin == "claimed"
+
+
 def test_a_run_of_another_command_cannot_make_what_has_to_be_observed() -> None:
     scene = verifying()
 

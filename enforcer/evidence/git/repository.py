@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from enforcer.evidence.git.commands import Done
     from enforcer.evidence.git.comparison import Change, Comparison
+    from enforcer.evidence.git.index import Tracked
     from enforcer.evidence.git.ignored import Ignored
 
 MOST_NESTED = 50
@@ -119,6 +120,25 @@ class Repository(WorkTree):
         """The paths of the files of a tree, as `shown` tells them."""
         listing = self._git.run(("ls-tree", "-r", "-z", "--name-only", "--full-tree", self._known(tree)), self._clean)
         return frozenset(shown(path) for path in listing.require().output.split(b"\0")[:-1])
+
+    def unsettled(self, tree: str) -> tuple[str, ...]:
+        """The repositories inside this one whose files are not those of the commit that `tree` names for them.
+
+        A tree names a commit of theirs and no file, so what was changed there is in no answer.
+        """
+        listing = self._git.run(("ls-tree", "-r", "-z", "--full-tree", self._known(tree)), self._clean)
+        entries = parse_tree_listing(listing.require().output)
+        return tuple(shown(each.path) for each in entries.values() if each.mode == GITLINK and self._is_unsettled(each))
+
+    def _is_unsettled(self, gitlink: Tracked) -> bool:
+        folder = os.path.realpath(os.path.join(self.top, os.fsdecode(gitlink.path)))
+        if not is_top(folder):
+            return False
+        try:
+            with Repository(folder, folder) as nested:
+                return nested.tree() != nested.tree_of(gitlink.oid)
+        except (RequestError, UnavailableError):
+            return True
 
     def contents(self, base: str | None, tree: str, exclude: Collection[str] = ()) -> Mapping[str, str]:
         """What each file that differs from `base` is in `tree` (each a commit or tree): path → "mode oid", "" if gone.

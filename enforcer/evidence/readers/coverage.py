@@ -63,9 +63,16 @@ def read_coverage(
     return Coverage(found, outside, report.tool)
 
 
+# Endings of files that programs are written in.
+_PROGRAMS = {
+    *(".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".go", ".java", ".kt", ".scala", ".rb", ".rs", ".php"),
+    *(".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".swift", ".sh", ".pl", ".lua", ".ex", ".dart", ".sql"),
+}
+
+
 def unmeasured(coverage: Coverage, changed: Mapping[str, frozenset[int]]) -> tuple[str, ...]:
-    """The changed files that the report says nothing of, though it measured files with the same ending; sorted."""
-    endings = {_ending(path) for path in coverage.files} - {""}
+    """The changed sources that the report says nothing of, of kinds that it measured or that are programs; sorted."""
+    endings = ({_ending(path) for path in coverage.files} | _PROGRAMS) - {""}
     return tuple(sorted(path for path in changed if path not in coverage.files and _ending(path) in endings))
 
 

@@ -34,8 +34,8 @@ def environment(
     """The environment of a run, sorted by name.
 
     `names` are those that the process passes on besides the usual ones, `path_first` the folders below `project` that
-    it puts first on the search path; `out` becomes `$ENFORCER_OUT`. Folders of the inherited search path that are
-    relative, empty or inside the project are left out.
+    it puts first on the search path; `out` becomes `$ENFORCER_OUT`, and Python keeps what it compiles beside it. Folders
+    of the inherited search path that are relative, empty or inside the project are left out.
 
     Raises `RequestError` `bad_folder` where one of `path_first` lies elsewhere.
     """
@@ -44,6 +44,8 @@ def environment(
     passed |= {name: inherited[name] for name in names if name in inherited}
     passed[PATH] = search_path(path_first, inherited.get(PATH, ""), project)
     passed[OUT] = out
+    # Compiled modules that lie about may say something else than their source; those of a run are its own.
+    passed.setdefault("PYTHONPYCACHEPREFIX", os.path.join(os.path.dirname(out), "pycache"))
     return dict(sorted(passed.items()))
 
 

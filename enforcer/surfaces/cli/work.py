@@ -133,7 +133,7 @@ def _advanced(outcome: Outcome, start: str, dry_run: bool) -> None:
         line("  would be refused under enforcement:")
         for text in refusals_text(event.warnings, outcome.task):
             line(f"  {text}")
-    declared = [label for label in event.labels if not label.startswith(("risk: ", "waived: "))]
+    declared = [label for label in event.labels if label.startswith(("claimed: ", "declared: ", "self-review"))]
     if declared:
         line(f"  rests on declaration: {', '.join(declared)}")
     if event.approved:

@@ -49,7 +49,8 @@ class Patched(Record):
 class Seen(Record, kw_only=True):
     """What Enforcer saw last of an artifact: in entry `seq` a run of the attempt `attempt_id` made it with `digest`.
 
-    `differing` are the files that are others now than those that the run saw; None where only that is known.
+    `differing` are the files that are others now than those that the run saw; None where only that is known. `labels`
+    are what whoever relies on the run should look at.
     """
 
     seq: int
@@ -58,6 +59,7 @@ class Seen(Record, kw_only=True):
     tree: str
     configured: bool
     differing: tuple[str, ...] | None = None
+    labels: tuple[str, ...] = ()
 
 
 class GitFacts(Record, kw_only=True):
