@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DELETE_ON_ERROR:
 # Two installations into one environment at a time would damage each other; pytest brings its own workers.
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak enumerate crashes format build clean agree
+.PHONY: help demo test check bench soak enumerate crashes format build clean agree walks
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ enumerate: .venv/dev.stamp ## tamper with a ledger in every way and ask `verify`
 
 crashes: .venv/dev.stamp ## fail every system call of a writing process, one at a time; goes on where it stopped
 	$(BIN)/python -m acceptance.crashes --all --report docs/crashes.md
+
+walks: .venv/dev.stamp ## walk 200 honest tasks of every kind; not one may be refused
+	$(BIN)/python -m acceptance.honest --count 200 --jobs 2
 
 agree: .venv/dev.stamp ## hold 10,000 changed ledgers against both verifiers; goes on where it stopped
 	$(BIN)/python -m acceptance.agree --count 10000 --seed 1 --report docs/agreement.md

@@ -77,6 +77,7 @@ _ADAPTERS = {
     "follower": "enforcer.telemetry.follower",
     "report": "enforcer.telemetry.report",
     "observing": "enforcer.observing",
+    "tailoring": "enforcer.tailoring",
 }
 
 SUCCESSOR = "ledger.next"  # Below `state`: a new ledger, until it takes the place of the one before it.
@@ -213,7 +214,7 @@ class Enforcer:
         """The same, with the answer as a value."""
         check_task_id(name)
         loaded = self.load_process(process or self.settings.process)
-        _check_observable(loaded.process, process or self.settings.process)
+        self._check_observable(loaded.process, process or self.settings.process)
         self.objects.put_many((loaded.data, *loaded.objects))
         command = Open(
             process=process or self.settings.process,
@@ -473,6 +474,17 @@ class Enforcer:
         with repository:
             return repository.tree(self.excluded)
 
+    def _check_observable(self, process: Process, name: str) -> None:
+        """A process that wants evidence observed, and names no command for it, could never be walked."""
+        missing = process.unobservable
+        if not missing:
+            return
+        message = f"The process wants {', '.join(missing)} observed, and names no command that makes "
+        fix = f"Name them: enforcer init {' '.join(map(adapter('tailoring').option, missing))}"
+        if name != self.settings.process:  # Which is the one that `init` adds to.
+            fix = "Write them into [observe] tables of a process file in the project, and open the task under that one."
+        raise RequestError("command_unnamed", message + ("it." if len(missing) == 1 else "them."), where=name, fix=fix)
+
     def _base(self, revision: str) -> str:
         repository = self.repository()
         if repository is None:
@@ -534,16 +546,6 @@ def login_name() -> str:
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "@._+-") else "-" for letter in name)[
         :64
     ]
-
-
-def _check_observable(process: Process, name: str) -> None:
-    """A process that wants evidence observed, and names no command for it, could never be walked."""
-    missing = process.unobservable
-    if missing:
-        message = f"The process wants {', '.join(missing)} observed, and names no command that makes "
-        commands = " ".join(f"--observe '{artifact}=COMMAND'" for artifact in missing)
-        fix = f"Name them: enforcer init {commands}"
-        raise RequestError("command_unnamed", message + ("it." if len(missing) == 1 else "them."), where=name, fix=fix)
 
 
 def _settings(path: str, disk: Disk) -> Settings:

@@ -14,7 +14,7 @@ from enforcer.certificate import FAILED, PASSED, Certificate, Check, Nearest, le
 from enforcer.enforcer import locate
 from enforcer.errors import EnforcerError, RequestError
 from enforcer.evidence.git import Repository
-from enforcer.evidence.governed import bounds
+from enforcer.evidence.governed import bounds, way_on
 from enforcer.evidence.objects import Objects
 from enforcer.evidence.observation import contents_seen, differing
 from enforcer.evidence.processes import StoredProcesses
@@ -108,10 +108,17 @@ class _Question:
         asked = Asked(ref=terms.ref, keys=terms.keys, require_key=bool(terms.keys))
         if not terms.ref:
             report = verify_project(self._project, self._user, asked, disk=self._disk, entropy=self._entropy)
-            return self._project.state, ledger_check(report)
+            return self._project.state, self._advised(ledger_check(report))
         check_out(self._project.root, terms.ref, folder)
         report = verify_copy(self._project, self._user, asked, folder, disk=self._disk, entropy=self._entropy)
         return folder, ledger_check(report)
+
+    def _advised(self, check: Check) -> Check:
+        """Where no ledger stands, as in a clone, a published one can answer."""
+        if self._disk.exists(f"{self._project.state}/ledger/ledger.json"):
+            return check
+        fix = "Name a published ledger: enforcer certify --change --ref refs/enforcer/LEDGER --key FILE"
+        return check.replace(reasons=tuple(one.replace(fix=fix) for one in check.reasons))
 
     def _bounds(self, state: str) -> Iterator[Bound]:
         """In the order of the entries that accepted them."""
@@ -179,7 +186,7 @@ def _ungoverned(asked: Certificate, nearest: Nearest | None) -> Refusal:
         return Refusal("change_ungoverned", message, fix="Fetch the whole history, and ask again, to see the files.")
     if not nearest.differing:
         message = f"{told} {nearest.task} has verified exactly it in entry {nearest.seq}, but {nearest.against}."
-        return Refusal("change_ungoverned", message, fix=f"Lead the task on: enforcer status {nearest.task}")
+        return Refusal("change_ungoverned", message, fix=way_on(nearest.task, nearest.against))
     names = ", ".join(ascii(name)[1:-1] for name in nearest.differing[:MOST_NAMED])
     rest = len(nearest.differing) - MOST_NAMED
     more = f" and {rest} more" if rest > 0 else ""

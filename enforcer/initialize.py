@@ -20,9 +20,10 @@ from enforcer.ledger.store import Identity, parse_identity
 from enforcer.policies import load
 from enforcer.ports import SystemClock, SystemDisk, SystemEntropy, read_file, write_durably
 from enforcer.project import check_not_nested, place, user_folder
+from enforcer.resources import read as read_resource
 from enforcer.settings import load as load_settings
 from enforcer.settings_file import parse
-from enforcer.tailoring import FOLDER, parse_observe, tailored
+from enforcer.tailoring import FOLDER, at_home, doubtful, parse_observe, tailored
 from enforcer.userstate import UserState
 from enforcer.workflow.events import LedgerCreated
 from enforcer.workflow.evolve import GENERATED_KEY
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from enforcer.ports import Disk, Entropy
     from enforcer.project import Project
     from enforcer.settings import Settings
+    from enforcer.tailoring import Named
     from enforcer.workflow.events import Predecessor
+
+DEFAULT = "default"
 
 BEGIN, END = "<!-- enforcer: begin -->", "<!-- enforcer: end -->"
 
@@ -79,19 +83,24 @@ IGNORE = "# Nothing in here is for version control.\n*\n"
 
 
 class Initialized(Record, kw_only=True):
-    """What now stands. `created` lists what this call made; it is empty when all was there."""
+    """What now stands. `created` lists what this call made; it is empty when all was there.
+
+    `unnamed` are the artifacts that have to be observed and have no command yet, `warnings` what to look at first.
+    """
 
     root: str
     state: str
     ledger: str
     key: str | None
     created: tuple[str, ...]
+    unnamed: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def initialize(
     root: str = ".",
     *,
-    process: str = "default",
+    process: str = "",
     observe: Sequence[str] = (),
     actor: str = "",
     environ: Mapping[str, str] | None = None,
@@ -102,19 +111,23 @@ def initialize(
 ) -> Initialized:
     """Put the folder `root` under the gate. Raises `RequestError`, `UnavailableError` or `DamagedError`.
 
-    `observe` are commands for observed artifacts, each `ARTIFACT=COMMAND` as `tailoring.parse_observe` reads it: with
-    them a copy of the shipped process is written, and is the project's from then on. `new_ledger` begins a history
-    where another one was seen and is gone; `accept_ledger` takes the ledger that stands there for the one that belongs
-    there.
+    `process` is by default what the settings name, else `default`. `observe` are commands for observed artifacts, each
+    `ARTIFACT=COMMAND` as `tailoring.parse_observe` reads it: with them a copy of the shipped process is written, and is
+    the project's from then on; a file of its own is added to, and never changed otherwise.
+
+    `new_ledger` begins a history where another one was seen and is gone; `accept_ledger` takes the ledger that stands
+    there for the one that belongs there.
     """
     environ = os.environ if environ is None else environ
     disk, entropy = disk or SystemDisk(), entropy or SystemEntropy()
     project = place(root)
     check_not_nested(project.root, lambda path: _settings(path, disk).projects)
     start = _Start(project, user_folder(environ), disk, entropy)
-    own = start.tailor(_process_of(project, process, disk), observe) if observe else None
+    process = _process_of(project, process, disk)
+    commands = [at_home(parse_observe(each), project.root, environ) for each in observe]
+    own = start.tailor(process, commands) if commands else None
     if own is None:
-        load(_process_of(project, process, disk), root=project.root)
+        load(process, root=project.root)
     try:
         start.refuse_unfinished()
         if not new_ledger:
@@ -134,15 +147,27 @@ def initialize(
         enforcer.settle()
         identity = enforcer.identity
     return Initialized(
-        root=project.root, state=project.state, ledger=identity.id, key=identity.key, created=tuple(start.created)
+        root=project.root,
+        state=project.state,
+        ledger=identity.id,
+        key=identity.key,
+        created=tuple(start.created),
+        unnamed=load(own.path if own else process, root=project.root).process.unobservable,
+        warnings=tuple(doubtful(commands)),
     )
 
 
 def _process_of(project: Project, process: str, disk: Disk) -> str:
-    """The process that will be in force: settings that stand already are not overruled."""
+    """The process that will be in force. Raises `RequestError` `process_settled`: settings that stand are not
+    overruled, and not in silence."""
     if not disk.exists(project.settings_path):
-        return process
-    return _settings(project.settings_path, disk).process
+        return process or DEFAULT
+    named = _settings(project.settings_path, disk).process
+    if process in ("", named) or named == f"{FOLDER}/{process}.toml":
+        return named
+    message = f"The settings name the process {named[:80]!a}, and not {process[:80]!a}."
+    fix = "Leave --process out. What new tasks go by is changed in enforcer.toml, by hand."
+    raise RequestError("process_settled", message, where=project.settings_path, fix=fix)
 
 
 def _settings(path: str, disk: Disk) -> Settings:
@@ -187,20 +212,28 @@ class _Start:
             parse(data, path)
             self._write(path, data)
 
-    def tailor(self, process: str, observe: Sequence[str]) -> _Own:
-        """The project's own process, with these commands. Raises `RequestError` (`bad_observe`, `process_exists`)."""
-        path = f"{FOLDER}/{process.removeprefix(f'{FOLDER}/').removesuffix('.toml')}.toml"
-        shipped = process.removeprefix(f"{FOLDER}/").removesuffix(".toml")
-        place = f"{self._project.root}/{path}"
-        data = tailored(shipped, [parse_observe(each) for each in observe])
-        if self._disk.exists(place) and read_file(self._disk, place) != data:
-            fix = "Write the commands into its [observe] tables, or remove it first."
-            raise RequestError("process_exists", "The project has a process of its own already.", where=place, fix=fix)
+    def tailor(self, process: str, commands: Sequence[Named]) -> _Own:
+        """The project's own process, with these commands. Raises `RequestError` (`bad_process`, `process_exists`)."""
+        own, root = process.endswith(".toml"), self._project.root
+        path = process if own else f"{FOLDER}/{process}.toml"
+        place = f"{root}/{path}"
+        stands = self._disk.exists(place)
+        if own and stands:
+            load(path, root=root)
+            return _Own(path, place, tailored(read_file(self._disk, place), commands, root=root, where=place), process)
+        # Settings come before the file that they name, so a start may have been interrupted in between.
+        shipped = path.removeprefix(f"{FOLDER}/").removesuffix(".toml")
+        load(shipped, root=root)
+        data = tailored(read_resource("policies", f"{shipped}.toml"), commands, root="", where=place)
+        if stands and read_file(self._disk, place) != data:
+            message = "A process of the project's own stands there already, and the settings do not name it."
+            fix = f'Write process = "{path}" into enforcer.toml, or remove the file.'
+            raise RequestError("process_exists", message, where=place, fix=fix)
         return _Own(path, place, data, process)
 
     def write_process(self, own: _Own) -> None:
         """The file, and only then the settings that name it; of settings that stand, nothing else is touched."""
-        if not self._disk.exists(own.place):
+        if not self._disk.exists(own.place) or read_file(self._disk, own.place) != own.data:
             self._disk.make_folder(os.path.dirname(own.place))
             self._write(own.place, own.data)
         path = self._project.settings_path

@@ -14,7 +14,7 @@ from enforcer.evidence.run import Redaction
 from enforcer.watching import Job, Watch
 from enforcer.workflow.answering import EVIDENCE
 from enforcer.workflow.commands import Run
-from enforcer.workflow.events import CommandRefused
+from enforcer.workflow.events import CommandRefused, RunObserved
 from enforcer.workflow.process import LOG, TEXT
 from enforcer.workflow.process import Observation as Named
 
@@ -50,17 +50,27 @@ def jobs(process: Process, phase: Phase, artifact: str, argv: tuple[str, ...]) -
     """What is to be run. Raises `RequestError` `nothing_to_run` or `unknown_artifact`."""
     if artifact and phase.artifact(artifact) is None:
         known = ", ".join(each.name for each in phase.artifacts)
-        message = f"{artifact[:80]!a} is not an artifact of {phase.name}."
+        homes = [each.name for each in process.phases if each.artifact(artifact) is not None]
+        elsewhere = f"; it is one of {', '.join(homes)}" if homes else ""
+        message = f"{artifact[:80]!a} is not an artifact of {phase.name}{elsewhere}."
         raise RequestError("unknown_artifact", message, fix=f"One of: {known}")
     named = {each.name: process.observe[each.name] for each in phase.artifacts if each.name in process.observe}
     if argv:
         return (_own(phase, artifact, argv, named),)
     wanted = {name: one for name, one in named.items() if artifact in ("", name)}
     if not wanted:
-        message = f"The process names no command for {artifact or phase.name}."
-        fix = "Say what to run: enforcer run TASK -- COMMAND. Or name it: enforcer init --observe ARTIFACT=COMMAND"
-        raise RequestError("nothing_to_run", message, fix=fix)
+        raise _nothing(process, artifact or phase.name)
     return _together(wanted)
+
+
+def _nothing(process: Process, what: str) -> RequestError:
+    message = f"The process names no command for {what}."
+    running = [each.name for each in process.phases if any(one.name in process.observe for one in each.artifacts)]
+    fix = "Say what to run: enforcer run TASK -- COMMAND. Or name it: enforcer init --observe ARTIFACT=COMMAND"
+    if running:
+        message = f"{message} Its commands are run in {', '.join(running)}."
+        fix = f"Lead the task there: enforcer status TASK says what is next. {fix}"
+    return RequestError("nothing_to_run", message, fix=fix)
 
 
 def _together(named: dict[str, Named]) -> tuple[Job, ...]:
@@ -102,22 +112,43 @@ class _Session:
 
     def run(self, artifact: str, argv: tuple[str, ...]) -> tuple[Outcome, ...]:
         asked = Run(artifact=artifact, argv=argv, attempt_id=self._task.state().attempt_id)
-        first = self._enforcer.gate.repeated(self._task.name, asked, actor=self._task.actor, key=self._key)
-        if first is not None:
-            return (first,)
+        answered = self._answered(asked)
         state, process = self._task.state(), self._task.process()
+        if answered and self._is_over(answered, state):
+            return answered
         event, _ = self._enforcer.gate.preview(self._task.name, asked, actor=self._task.actor)
         if isinstance(event, CommandRefused) and event.stage != EVIDENCE:
             return (self._submit(asked, self._key),)
-        found = jobs(process, process.phase(state.phase), artifact, argv)
-        outcomes = []
+        found = jobs(process, process.phase(state.phase), artifact, argv)[len(answered) :]
+        if not found:
+            return answered
+        outcomes = list(answered)
         with self._held():
-            for number, job in enumerate(found):
-                key = self._key if not number or not self._key else f"{self._key}.{number + 1}"
-                outcomes.append(self._one(asked, job, state, key))
+            for job in found:
+                outcomes.append(self._one(asked, job, state, self._key_of(len(outcomes))))
                 if not outcomes[-1]:
                     break
         return tuple(outcomes)
+
+    def _answered(self, asked: Run) -> tuple[Outcome, ...]:
+        """The answers that the same call, with the same key, was given before it was interrupted or lost its reply."""
+        found: list[Outcome] = []
+        while self._key:
+            key = self._key_of(len(found))
+            first = self._enforcer.gate.repeated(self._task.name, asked, actor=self._task.actor, key=key)
+            if first is None:
+                break
+            found.append(first)
+        return tuple(found)
+
+    def _is_over(self, answered: tuple[Outcome, ...], state: TaskState) -> bool:
+        """Whether nothing is left of that call: it ended with a refusal, or the task has gone on since."""
+        last = answered[-1].event
+        return not isinstance(last, RunObserved) or last.attempt_id != state.attempt_id
+
+    def _key_of(self, number: int) -> str:
+        """The key of one run of the call, counted from 0; each is recorded, and answered again, by itself."""
+        return f"{self._key}.{number + 1}" if self._key and number else self._key
 
     @contextmanager
     def _held(self) -> Iterator[None]:

@@ -197,13 +197,16 @@ class Task:
         return outcomes
 
     def scaffold(self) -> tuple[str, ...]:
-        """Write a starting text for each artifact of the phase that is not there; the names that were written."""
+        """Write a starting text for each artifact of the phase that is not there; the names that were written.
+
+        What Enforcer has to see being made is left out: a form of it could only be a lie.
+        """
         state, enforcer = self.state(), self._enforcer
         phase = enforcer.process(state.digest).phase(state.phase)
         present = {entry.name for entry in enforcer.folder.listing(self.name, phase.name)[0]}
         written = []
         for artifact in phase.artifacts:
-            if artifact.name not in present:
+            if artifact.name not in present and artifact.name not in phase.observed:
                 form = enforcer.scaffold(artifact, state, self.actor)
                 enforcer.folder.write(self.name, phase.name, artifact.name, form)
                 written.append(artifact.name)

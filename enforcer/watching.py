@@ -16,7 +16,7 @@ from enforcer.errors import UnavailableError
 from enforcer.evidence.footing import stamps, told
 from enforcer.evidence.making import TESTS, Raw, make, never_measured
 from enforcer.evidence.observation import Executable, File, Ignored, Observation, differing
-from enforcer.evidence.run import Command, Sandbox, environment, execute, resolve, salted
+from enforcer.evidence.run import Command, Sandbox, environment, execute, left_off, resolve, salted
 from enforcer.workflow.events import Made, Refusal
 from enforcer.workflow.process import IN_PROJECT, LOG, UNCONFINED
 from enforcer.workflow.process import Observation as Named
@@ -108,7 +108,7 @@ class Watch:
         ended = stamps(before.top, before.paths) if before else {}
         after = self._look_again(before)
         faults = [*self._cut_short(ran), *self._changed(before, after)]
-        reports = dict(self._read_reports(stale, faults))
+        reports = dict(self._read_reports(stale, faults, lambda: self._told(ran, command, executable)))
         made = {} if faults else self._make(ran, before, reports, faults)
         digest = self._store(ran, command, executable, before, after, reports, made) if self._record else ""
         self.documents = made = {} if faults else made
@@ -181,7 +181,8 @@ class Watch:
         folder = os.path.normpath(os.path.join(self._project, named.folder))
         variables = environment(named.environment, named.path, self._enforcer.environ, self._out, self._project)
         words = tuple(word.replace(OUT, self._out) for word in named.argv)
-        found = resolve(words[0], variables, folder, project=self._project, named=named.path)
+        near = left_off(self._enforcer.environ.get("PATH", ""), variables, self._project)
+        found = resolve(words[0], variables, folder, project=self._project, named=named.path, near=near)
         executable = Executable(found.path, found.digest, found.label, found.interpreter)
         return Command(words, folder, variables, named.timeout * 1_000_000, named.output), executable
 
@@ -237,7 +238,17 @@ class Watch:
         message = f"The command changed the files that it was to judge: {listed}{more}."
         yield self._invalid(message, "Ignore what it writes in .gitignore, or let it write to $ENFORCER_OUT.")
 
-    def _read_reports(self, stale: dict[str, tuple[int, ...]], faults: list[Refusal]) -> Iterator[tuple[str, bytes]]:
+    def _told(self, ran: Ran, command: Command, executable: Executable) -> str:
+        """What ran and how it ended, and what was kept from it, for whoever wonders why a report is missing."""
+        ended = f"by {ran.signal}" if ran.signal else f"with exit status {ran.status}"
+        missed = left_off(self._enforcer.environ.get("PATH", ""), command.environment, self._project)
+        folders = ", ".join(ascii(each)[1:-1] for each in missed[:MOST_NAMED])
+        kept = f" Folders of the project that were left off its search path: {folders}." if missed else ""
+        return f"{ascii(executable.path)[1:-1]} ended {ended}.{kept}"
+
+    def _read_reports(
+        self, stale: dict[str, tuple[int, ...]], faults: list[Refusal], told: Callable[[], str]
+    ) -> Iterator[tuple[str, bytes]]:
         """The reports by the name that the process gives them; what is missing or old is a fault."""
         for name, reader, report in self._job.makes:
             if reader == LOG:
@@ -245,12 +256,14 @@ class Watch:
             try:
                 yield report, _read(self._place(report), stale.get(report))
             except _NotNew:
-                message = f"The report {report} stood there before the run, and the run did not write it."
+                message = f"The report {report} stood there before the run, and the run did not write it. {told()}"
                 faults.append(self._invalid(message, "Let the command write its report each time.", name))
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
-                message = f"The run left no report {report} that can be read: {why}."
-                fix = "Let the command write it to {out}, as the process names it."
+                message = f"The run left no report {report} that can be read: {why}. {told()}"
+                fix = f"Let the command write it to {{out}}/{report}; folders that it searches in the project go into `path`."
+                if report.startswith(IN_PROJECT):
+                    fix = "Let the command write it there each time, and git ignore it; or correct `report`."
                 faults.append(Refusal("evidence_missing", message, self._state.phase, name, fix))
 
     def _make(
@@ -332,7 +345,8 @@ class Watch:
             labels.append(f"unmeasured: the coverage says nothing of {listed}")
         if before is not None and before.ignored.count:
             count = before.ignored.count
-            labels.append(f"ignored: the run could load {count} file{'s' * (count != 1)} that git ignores")
+            named = "1 file or folder" if count == 1 else f"{count} files or folders"
+            labels.append(f"ignored: the run could load {named} that git ignores")
         return tuple(labels)
 
     def _footing(self, before: Around | None, command: Command, began: Stamps, ended: Stamps) -> Iterator[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
+from enforcer.attestation.circumstances import NOTHING, field, tell_change, tell_earlier, tell_making, tell_move
 from enforcer.attestation.display import counted, excerpt, quote, read_text, remarks
 from enforcer.attestation.moments import format_moment
 from enforcer.attestation.signers import PRINCIPAL_PATTERN
@@ -27,6 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
+
+    from enforcer.attestation.circumstances import Circumstances, Making
 
 FORMAT = "enforcer/approval/v1"
 _FORMATS = "enforcer/approval/"
@@ -173,8 +176,10 @@ def _name_problems(field: str, names: tuple[str, ...]) -> Iterator[str]:
 # What a person is shown ----------------------------------------------------------------------------------------------
 
 
-def render(statement: Statement, contents: Mapping[str, bytes]) -> str:
+def render(statement: Statement, contents: Mapping[str, bytes], around: Circumstances = NOTHING) -> str:
     """What a person is shown before they sign `statement`; `contents` are the bytes of the evidence by its names.
+
+    `around` is what they should know besides; none of it is signed, and it says so.
 
     No character of a document is obeyed (see `attestation.display`), long ones are abridged and say by how much, and
     what is not in `contents` is named as not shown. Two different statements never look the same: every field stands
@@ -186,8 +191,13 @@ def render(statement: Statement, contents: Mapping[str, bytes]) -> str:
         raise ValueError(f"the statement says nothing of {', '.join(unnamed)}")
     digest = sha256(statement_bytes(statement)).hexdigest()
     rows = [_headline(statement), "", *_fields(statement, digest)]
+    rows += tell_move(around.move) if around.move is not None else ()
     for name in sorted(statement.evidence):
-        rows += ["", *_document(name, statement.evidence[name], contents.get(name))]
+        rows += ["", *_document(name, statement.evidence[name], contents.get(name), around.makings.get(name))]
+    if around.earlier:
+        rows += ["", *tell_earlier(around.earlier)]
+    for change in around.changes:
+        rows += ["", *tell_change(change, statement.tree)]
     return "\n".join(rows) + "\n"
 
 
@@ -203,6 +213,7 @@ def _headline(statement: Statement) -> str:
 
 def _fields(statement: Statement, digest: str) -> Iterator[str]:
     process = "new process" if statement.kind == ADOPT else "process"
+    without = "the files are no part of this statement" if statement.kind in (ADOPT, WAIVE) else ""
     named = {
         "who signs": statement.principal,
         "counts until": format_moment(statement.expires),
@@ -211,15 +222,15 @@ def _fields(statement: Statement, digest: str) -> Iterator[str]:
         "phase": statement.phase,
         "attempt": statement.attempt_id,
         process: statement.process,
-        "tree": statement.tree or "none: there is no git",
-        "commit": statement.commit or "none",
-        "risk classes": ", ".join(statement.risks) or "none",
+        "tree": statement.tree or without or "none: there is no git",
+        "commit": statement.commit or without or "none",
+        "risk classes": ", ".join(statement.risks) or without or "none",
         "nonce": statement.nonce,
         "signed sha256": digest,
     }
     if statement.kind == WAIVE:
         named |= {"artifact": statement.artifact}
-    yield from (f"{name + ':':<15}{value}" for name, value in named.items())
+    yield from (field(name, value) for name, value in named.items())
     if statement.rules:
         yield "rules waived:"
         yield from (f"{'':<15}{rule}" for rule in statement.rules)
@@ -228,17 +239,19 @@ def _fields(statement: Statement, digest: str) -> Iterator[str]:
         yield from quote(statement.reason)
 
 
-def _document(name: str, digest: str, data: bytes | None) -> Iterator[str]:
+def _document(name: str, digest: str, data: bytes | None, making: Making | None) -> Iterator[str]:
     yield name
-    yield f"{'sha256:':<15}{digest}"
+    yield field("sha256", digest)
+    if making is not None:
+        yield from tell_making(making)
     if data is None:
-        yield f"{'NOT SHOWN:':<15}its bytes are not here; this signs for its digest alone"
+        yield field("NOT SHOWN", "its bytes are not here; this signs for its digest alone")
         return
     if sha256(data).hexdigest() != digest:
         raise ApprovalFault("content_changed", f"{name} is not what the statement names: its bytes have changed.")
     text = read_text(data)
     lines = text.count("\n") + (not text.endswith("\n") and bool(text))
-    yield f"{'size:':<15}{counted(len(data), 'byte')}, {counted(lines, 'line')}"
-    yield from (f"{'note:':<15}{remark}" for remark in remarks(text))
+    yield field("size", f"{counted(len(data), 'byte')}, {counted(lines, 'line')}")
+    yield from (field("note", remark) for remark in remarks(text))
     if data:
         yield from excerpt(text)

@@ -61,6 +61,11 @@ def excerpt(text: str) -> Iterator[str]:
         yield from _abridged(line)
 
 
+def escaped(text: str) -> str:
+    """A short text on one row, with nothing in it that is obeyed."""
+    return "".join(shown for shown, _ in _pieces(text))
+
+
 def remarks(text: str) -> Iterator[str]:
     """What a reader should know of a whole document, whether or not it is shown."""
     unseen = sum(shown != letter for line in text.split("\n") for shown, letter in _pieces(line))

@@ -93,7 +93,7 @@ def find_signer(key_file: str, allowed_signers: bytes) -> Signer:
         raise UnavailableError(
             "key_file_unreadable",
             f"ssh-keygen finds no key: {_words(done)}.",
-            fix="name an SSH key, private or public, that you may read: --key ~/.ssh/id_ed25519",
+            fix="name an SSH key, private or public, that you may read: --sign-with ~/.ssh/id_ed25519",
             where=key_file,
         )
     return identify(words[1].decode("ascii", "replace"), allowed_signers)

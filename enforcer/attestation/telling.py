@@ -6,6 +6,7 @@ class of the style goes with each kind, and says nothing that the word does not.
 
 from __future__ import annotations
 
+from enforcer.attestation.circumstances import ORIGINS
 from enforcer.attestation.markup import join, quoted, tag
 from enforcer.attestation.moments import format_moment
 from enforcer.workflow import events
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from enforcer.attestation.markup import Child, Html
+    from enforcer.attestation.circumstances import ORIGINS
+from enforcer.attestation.markup import Child, Html
     from enforcer.workflow.events import Event, Notes, Refusal, Sealed
-
-
-ORIGINS = {"claimed": "claimed by the worker", "observed": "observed by Enforcer"}
 
 
 class Told(Record):
@@ -107,7 +106,11 @@ def _said(event: events.Vouched) -> Told:
     }.get(type(event), ("Rules waived", "denied"))
     how = f"signed with {event.fingerprint}" if event.signature else "declared, not signed"
     artifact = getattr(event, "artifact", "")
-    about = [f"leaving {event.phase}", *([" on ", quoted(artifact)] if artifact else [])]
+    moves = getattr(event, "process", "")
+    about = [
+        "another process" if moves else f"leaving {event.phase}",
+        *([" on ", quoted(artifact)] if artifact else []),
+    ]
     what = join([*about, " by ", quoted(event.principal), ", ", quoted(how), ": ", quoted(event.reason or "no reason")])
     facts = (
         *_listed("Rules", getattr(event, "rules", ())),
@@ -227,18 +230,20 @@ def _baseline(event: events.BaselineAccepted) -> Told:
 
 
 def _adopted(event: events.ProcessAdopted) -> Told:
-    what = [quoted(event.process), ": ", quoted(event.reason), *_approved(event.approver)]
+    what = [quoted(event.process), ": ", quoted(event.reason), *_approved(event.approver, event.vouched)]
     facts = (
         *_facts(("Process digest", event.digest), ("Before", event.previous)),
         *(tag("li", tag("strong", "Weakening: "), quoted(one)) for one in event.weakenings),
         *(tag("li", "Difference: ", quoted(one)) for one in event.difference if one not in event.weakenings),
         *_listed("Phases whose holders are authors", event.authoring),
+        *_listed("Rests on the approvals", event.approved),
+        *_listed("Labels", event.labels),
     )
     return Told("Process adopted", "back" if event.weakenings else "", join(what), facts)
 
 
-def _approved(approver: str) -> list[Child]:
-    return [" (approved by ", quoted(approver), ", declared)"]
+def _approved(approver: str, vouched: str = "declared") -> list[Child]:
+    return [" (approved by ", quoted(approver), f", {vouched})"]
 
 
 def _claim(claim: events.Claim) -> Iterator[Html]:

@@ -14,7 +14,7 @@ from enforcer.evidence.copies import ABSENT, Copies
 from enforcer.evidence.descent import is_name, shown, shown_path
 from enforcer.evidence.findings import NOTE, UNANSWERED, VIOLATION, AuditReport, Finding, Findings
 from enforcer.evidence.history import histories
-from enforcer.evidence.rejudge import Rejudge
+from enforcer.evidence.rejudge import Rejudge, told_waiver
 from enforcer.evidence.staleness import WorkingFiles, attempts, left_behind
 from enforcer.workflow.process import ENFORCE, OBSERVED, OFF
 from enforcer.workflow.state import COMPLETED
@@ -210,15 +210,18 @@ class _Auditor:
         process = self._process_of(acceptance)
         if process is None:
             return
-        modes = {rule.artifact: rule.mode for rule in process.phase(acceptance.phase).rules if rule.kind == "observed"}
+        rules = {rule.artifact: rule for rule in process.phase(acceptance.phase).rules if rule.kind == "observed"}
         for one in acceptance.evidence:
-            mode = modes.get(one.artifact, OFF)
-            if mode == OFF or one.origin == OBSERVED:
+            rule = rules.get(one.artifact)
+            if rule is None or rule.mode == OFF or one.origin == OBSERVED:
                 continue
             where = f"{acceptance.phase}/{one.artifact}"
             message = f"{where} was written by the worker, and the process wants it observed."
             fix = "Let CI run it again: this release takes the worker's word, and labels it so."
-            level = VIOLATION if mode == ENFORCE else NOTE
+            waiver = acceptance.waivers.get((one.artifact, rule.id))
+            if waiver is not None:
+                message += f" {told_waiver(rule.id, waiver)}"
+            level = VIOLATION if rule.mode == ENFORCE and waiver is None else NOTE
             self._wrong(acceptance, one.artifact, "evidence_unobserved", message, fix, level)
         if self._rejudge is None:
             for finding in attempts(acceptance, process, self._copies):

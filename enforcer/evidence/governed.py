@@ -34,7 +34,7 @@ GIVEN_UP = "the task was abandoned"
 NOT_REACHED = "the task has not reached PR"
 NOT_COMPLETED = "the task is not completed, and its process has no PR"
 LATER = "it is not the last that the task has verified before PR"
-OTHER_PROCESS = "the task went by another process than the one that is asked for"
+OTHER_PROCESS = "the task did not leave every phase under the process that is asked for"
 
 
 class Bound(Record):
@@ -51,6 +51,16 @@ class Bound(Record):
     base: str
     observation: str
     against: str = ""
+
+
+def way_on(task: str, against: str) -> str:
+    """What helps, where a task does not speak for the tree that it has verified."""
+    if against == OTHER_PROCESS:
+        again = f"enforcer process adopt {task} …, then enforcer backtrack {task} --to its first phase"
+        return f"Walk it under that process from the first phase on: {again}. Or open another task under it."
+    if against == GIVEN_UP:
+        return "Take the change through another task."
+    return f"Lead the task on: enforcer status {task}"
 
 
 def bounds(entries: Iterable[Entry], processes: Processes, pinned: Collection[str] = ()) -> Iterator[Bound]:

@@ -7,6 +7,7 @@ believed there is what an audit is there to doubt.
 from __future__ import annotations
 
 from enforcer.errors import DamagedError
+from enforcer.workflow.approving import waivers
 from enforcer.workflow.events import PhaseAdvanced
 from enforcer.workflow.evolve import evolve
 from enforcer.workflow.record import Record
@@ -18,24 +19,31 @@ if TYPE_CHECKING:
 
     from enforcer.ledger.entry import Entry
     from enforcer.workflow.events import Accepted
-    from enforcer.workflow.state import TaskState
+    from enforcer.workflow.state import TaskState, Word
 
 # What code that expects a sound state raises on an event that cannot follow.
 _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
 class Acceptance(Record):
-    """The entry `seq`, by which `actor` left a phase on `evidence`; `before` is the task as it stood until then."""
+    """The entry `seq`, by which `actor` left a phase on `evidence` at `ts` (UTC microseconds); `before` is the task as
+    it stood until then."""
 
     seq: int
     actor: str
     evidence: tuple[Accepted, ...]
     before: TaskState
+    ts: int = 0
 
     @property
     def phase(self) -> str:
         """The phase that was left."""
         return self.before.phase
+
+    @property
+    def waivers(self) -> dict[tuple[str, str], Word]:
+        """The word that waived each rule at that moment, by artifact and rule."""
+        return waivers(self.before, now=self.ts)
 
 
 class History(Record):
@@ -62,7 +70,8 @@ def histories(entries: Iterable[Entry]) -> Iterator[History]:
             continue  # What is said of a closed task changes nothing that was accepted.
         state, acceptances = open_tasks.pop(entry.task, (None, ()))
         if state is not None and isinstance(entry.event, PhaseAdvanced):
-            acceptances = (*acceptances, Acceptance(entry.seq, entry.event.actor, entry.event.evidence, state))
+            made = Acceptance(entry.seq, entry.event.actor, entry.event.evidence, state, entry.ts)
+            acceptances = (*acceptances, made)
         state = _after(state, entry)
         if state.status == OPEN:
             open_tasks[entry.task] = (state, acceptances)

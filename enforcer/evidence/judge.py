@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from enforcer.evidence.git import Repository
     from enforcer.evidence.plan import Asked
     from enforcer.ports import Clock
-    from enforcer.workflow.process import Process
+    from enforcer.workflow.process import Phase, Process
     from enforcer.workflow.rules.subject import Fault, Subject
     from enforcer.workflow.state import TaskState
 
@@ -111,7 +111,7 @@ class Judge:
             attempt_id=state.attempt_id,
             process=state.digest,
             files=tuple(FileFact(file.name, file.digest, file.size, origins[file.name]) for file in files.values()),
-            problems=tuple(_refused(one, state.phase) for one in unread if _counts(one, planned, risks)),
+            problems=tuple(_refused(one, planned.phase) for one in unread if _counts(one, planned, risks)),
             verdicts=tuple(verdicts),
             standing=standing,
             tree=bound[0],
@@ -298,8 +298,11 @@ def _readable(asked: Asked, file: File) -> Subject | None:
     return read(file.name, asked.artifact.format, file.data)[0]
 
 
-def _refused(problem: Problem, phase: str) -> Refusal:
-    return Refusal(problem.code, problem.message, phase, problem.name, problem.fix)
+def _refused(problem: Problem, phase: Phase) -> Refusal:
+    fix = problem.fix
+    if problem.code == "evidence_missing" and problem.name in phase.observed:
+        fix = "Have Enforcer run the command that makes it: enforcer run TASK"
+    return Refusal(problem.code, problem.message, phase.name, problem.name, fix)
 
 
 def _counts(problem: Problem, planned: Plan, risks: tuple[str, ...]) -> bool:

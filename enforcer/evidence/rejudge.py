@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from enforcer.evidence.history import Acceptance, History
     from enforcer.workflow.facts import EvidenceFacts
     from enforcer.workflow.process import Phase, Process
+    from enforcer.workflow.state import Word
 
     Absent = Mapping[tuple[str, str], EnforcerError]
     SchemaFaults = Callable[[bytes, Any], tuple[str, ...]]
@@ -72,12 +73,13 @@ class Rejudge:
         self._leave(acceptance, (*left, *blind))
         if not counts:  # The audit looks for the copies that count by itself.
             self._miss(acceptance, absent)
-        refused = list(_refusals(facts, phase, absent, blind))
+        refused = list(_refusals(facts, acceptance, phase, absent, blind))
         aside = "" if counts else " A backtrack has set that aside since."
         for code, artifact, message, level in refused:
             told = f"{message} Entry {acceptance.seq} left {phase.name} nonetheless.{aside}"
             self._add(acceptance, artifact, code, told, fix, level)
-        now = _refusals(self._judged(acceptance, process, over)[0], phase, absent, blind) if over else ()
+        over_now = self._judged(acceptance, process, over)[0] if over else None
+        now = _refusals(over_now, acceptance, phase, absent, blind) if over_now is not None else ()
         for code, artifact, message, level in now:
             if (code, artifact, message, level) not in refused:
                 told = f"{message} So it stands in the folder now, where it was not accepted."
@@ -127,23 +129,32 @@ def _blind(phase: Phase, absent: Absent) -> tuple[Left, ...]:
 
 
 def _refusals(
-    facts: EvidenceFacts, phase: Phase, absent: Absent, blind: tuple[Left, ...]
+    facts: EvidenceFacts, acceptance: Acceptance, phase: Phase, absent: Absent, blind: tuple[Left, ...]
 ) -> Iterator[tuple[str, str, str, str]]:
     """Code, artifact, message and level of everything that speaks against a phase's evidence.
 
-    A copy that is not there says nothing of what was accepted, and neither does a rule that would look at it.
+    A copy that is not there says nothing of what was accepted, and neither does a rule that would look at it. A rule
+    that was waived when the phase was left did not refuse, and who waived it is worth knowing.
     """
     for problem in facts.problems:
         if (phase.name, problem.artifact) not in absent:
             yield problem.code, problem.artifact, problem.message, VIOLATION
+    waivers = acceptance.waivers
     unseen = {(one.rule.id, one.rule.artifact) for one in blind}
     for verdict in facts.verdicts:
+        waiver = waivers.get((verdict.artifact, verdict.rule))
         for refusal in verdict.refusals if (verdict.rule, verdict.artifact) not in unseen else ():
-            level = VIOLATION if verdict.mode == ENFORCE else NOTE
-            yield refusal.code, refusal.artifact, refusal.message, level
+            level = VIOLATION if verdict.mode == ENFORCE and waiver is None else NOTE
+            told = f" {told_waiver(verdict.rule, waiver)}" if waiver is not None else ""
+            yield refusal.code, refusal.artifact, refusal.message + told, level
     if not phase.rules:
         message = f"The process asks nothing of {phase.name}, so there was nothing to accept."
         yield "evidence_missing", "", message, VIOLATION
+
+
+def told_waiver(rule: str, waiver: Word) -> str:
+    """Who had waived a rule, and by which entry."""
+    return f"{waiver.principal} had waived {rule} in entry {waiver.seq}."
 
 
 def _fix(history: History, acceptance: Acceptance) -> str:

@@ -15,7 +15,7 @@ from enforcer.workflow.state import folded, is_among, same_principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from enforcer.workflow.answering import Decision
@@ -101,7 +101,11 @@ def _waiver_faults(state: TaskState, said: Any, process: Process) -> Iterator[Re
     """A waiver is signed by who may break the glass, and names rules that the process has over one artifact."""
     if not is_among(said.principal, process.break_glass):
         named = ", ".join(process.break_glass) or "nobody"
-        yield _invalid(state, f"The process lets {named} waive rules.", "Keep the rules, or ask one of these.")
+        aside = f", and {said.principal} is none of them" if process.break_glass else ""
+        fix = (
+            f"Keep the rules, or ask {' or '.join(process.break_glass)}." if process.break_glass else "Keep the rules."
+        )
+        yield _invalid(state, f"The process lets {named} waive rules{aside}.", fix)
     if not said.signature:
         fix = "Sign it: enforcer approve TASK --waive RULE --artifact NAME --sign-with FILE"
         yield _invalid(state, "Waiving rules takes a signature.", fix)
@@ -151,22 +155,70 @@ def counting(state: TaskState, given: Mapping[str, str], tree: str, *, now: int)
 
 def waived(state: TaskState, *, now: int) -> frozenset[tuple[str, str]]:
     """The rules that are waived at `now`, each as artifact and rule."""
+    return frozenset(waivers(state, now=now))
+
+
+def waivers(state: TaskState, *, now: int) -> dict[tuple[str, str], Word]:
+    """The word that waives each rule at `now`, by artifact and rule."""
     words = (word for word in state.words.values() if _counts(word, WAIVE, now))
-    return frozenset((word.artifact, rule) for word in words for rule in word.rules)
+    return {(word.artifact, rule): word for word in words for rule in word.rules}
 
 
-def adoption_approved(state: TaskState, process: Process, digest: str, *, approver: str, actor: str, now: int) -> bool:
-    """Whether the task may leave `process` for the one with `digest`: by the word of `approver`, who wrote nothing.
+def adoption(
+    state: TaskState,
+    process: Process,
+    digest: str,
+    *,
+    approver: str,
+    actor: str,
+    now: int,
+    among: tuple[str, ...] | None = None,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What leaving `process` for the one with `digest` rests on, by nonce, and what is missing, in sentences.
 
-    It has to be signed, unless the process in force takes declarations wherever it asks for an approval.
+    A demand that is made anywhere in the process is made of leaving it, whatever the change touches: otherwise one of
+    its signers could do away with all of them. Whoever may break the glass may do so alone, with a signature. `approver`
+    is one of those whose word counts; with `among`, only the words with these nonces are looked at.
     """
-    signed = any(demand.signed for phase in process.phases for demand in phase.approvals)
+    if not process.approves:
+        return (), ()
     authors = authors_of(state, process.phase(state.phase), actor)
-    return any(
-        word.process == digest and same_principal(word.principal, approver) and (word.signed or not signed)
-        for word in state.words.values()
-        if _counts(word, APPROVE, now) and not is_among(word.principal, authors)
+    words = {
+        nonce: word
+        for nonce, word in state.words.items()
+        if _counts(word, APPROVE, now) and word.process == digest and not is_among(word.principal, authors)
+        if among is None or nonce in among
+    }
+    demands = _demands_anywhere(process)
+    short = tuple(
+        _shortfall(demand, (), count, _TO_LEAVE)
+        for demand in demands
+        if (count := len(_voices(words.values(), demand, authors))) < demand.count
     )
+    used = tuple(
+        nonce
+        for nonce, word in words.items()
+        if (word.signed and is_among(word.principal, process.break_glass))
+        or (not short and any(_meets(word, demand, authors) for demand in demands))
+    )
+    if not used:
+        return (), short
+    if not is_among(approver, (words[nonce].principal for nonce in used)):
+        return (), (f"{approver or 'Nobody'} is named as approver, and has not approved it.",)
+    return used, ()
+
+
+_TO_LEAVE = "for leaving the process in force for this one"
+
+
+def _demands_anywhere(process: Process) -> list[Approval]:
+    """Every demand of the process once, as it is made of a change that touches everything."""
+    found: list[Approval] = []
+    for phase in process.phases:
+        for demand in phase.approvals:
+            if (plain := demand.replace(risks=())) not in found:
+                found.append(plain)
+    return found
 
 
 def _counts(word: Word, kind: str, now: int) -> bool:
@@ -186,40 +238,75 @@ class Ballot:
     ) -> None:
         self._phase, self._authors = phase, authors_of(state, phase, actor)
         self.words = counting(state, given, tree, now=now)
-        # A rejection stands for as long as the evidence does, whatever becomes of other files and of the time.
-        self.rejections = tuple(
-            word for word in state.words.values() if word.kind == REJECT and dict(word.evidence) == given
-        )
+        self.rejections = _rejections(state, phase, given)
 
     def used(self, risks: tuple[str, ...]) -> tuple[str, ...]:
         """The nonces of the approvals that leaving the phase rests on."""
         asked = [demand for demand in self._phase.approvals if demand.asked_of(risks)]
-        return tuple(nonce for nonce, word in self.words.items() if any(self._meets(word, demand) for demand in asked))
+        return tuple(
+            nonce for nonce, word in self.words.items() if any(_meets(word, demand, self._authors) for demand in asked)
+        )
 
     def missing(self, risks: tuple[str, ...], among: tuple[str, ...] | None = None) -> list[Refusal]:
         """What stands against leaving the phase; with `among`, only the approvals with these nonces are looked at."""
         words = [word for nonce, word in self.words.items() if among is None or nonce in among]
         found = [
-            _missing(self._phase, f"{word.principal} rejected this evidence: {word.reason}", "Mend it, and ask again.")
+            _missing(self._phase, f"{word.principal} rejected this evidence: {word.reason}", _mend(word.principal))
             for word in self.rejections
         ]
-        for demand in self._phase.approvals:
-            # One principal counts once, in whatever spelling.
-            who = {folded(word.principal) for word in words if self._meets(word, demand)}
-            if demand.asked_of(risks) and len(who) < demand.count:
-                found.append(_missing(self._phase, _shortfall(demand, risks, len(who))))
+        for demand, count in self._tally(words, risks):
+            if count < demand.count:
+                found.append(_missing(self._phase, _shortfall(demand, risks, count, "for exactly this evidence")))
         return found
+
+    def tally(self, risks: tuple[str, ...]) -> list[tuple[Approval, int]]:
+        """Each demand that is made of a change with these risks, and how many principals have met it."""
+        return self._tally(list(self.words.values()), risks)
+
+    def _tally(self, words: list[Word], risks: tuple[str, ...]) -> list[tuple[Approval, int]]:
+        asked = (demand for demand in self._phase.approvals if demand.asked_of(risks))
+        return [(demand, len(_voices(words, demand, self._authors))) for demand in asked]
 
     def is_signed_by(self, actor: str) -> bool:
         """Whether `actor` has signed exactly this evidence."""
         return any(word.signed and same_principal(word.principal, actor) for word in self.words.values())
 
-    def _meets(self, word: Word, demand: Approval) -> bool:
-        return (
-            (word.signed or not demand.signed)
-            and not is_among(word.principal, self._authors)
-            and (not demand.by or is_among(word.principal, demand.by))
-        )
+
+def _voices(words: Iterable[Word], demand: Approval, authors: tuple[str, ...]) -> frozenset[str]:
+    """Who meets a demand. One principal counts once, in whatever spelling."""
+    return frozenset(folded(word.principal) for word in words if _meets(word, demand, authors))
+
+
+def _meets(word: Word, demand: Approval, authors: tuple[str, ...]) -> bool:
+    return (
+        (word.signed or not demand.signed)
+        and not is_among(word.principal, authors)
+        and (not demand.by or is_among(word.principal, demand.by))
+    )
+
+
+def _rejections(state: TaskState, phase: Phase, given: Mapping[str, str]) -> tuple[Word, ...]:
+    """The rejections that stand against this evidence, whatever becomes of other files and of the time.
+
+    Where signatures are asked for, a rejection takes one too: anybody can declare one in any name.
+    """
+    signed = any(demand.signed for demand in phase.approvals)
+    said = [word for word in state.words.values() if dict(word.evidence) == given and not word.process]
+    return tuple(
+        word
+        for word in said
+        if word.kind == REJECT and (word.signed or not signed) and not any(_takes_back(one, word) for one in said)
+    )
+
+
+def _takes_back(later: Word, rejection: Word) -> bool:
+    """Whether it is a yes of whoever said no before, with no less of a proof."""
+    return (
+        later.kind == APPROVE
+        and later.seq > rejection.seq
+        and same_principal(later.principal, rejection.principal)
+        and (later.signed or not rejection.signed)
+    )
 
 
 def ballot(state: TaskState, phase: Phase, evidence: EvidenceFacts, *, actor: str, now: int) -> Ballot:
@@ -234,13 +321,21 @@ def labels(state: TaskState, nonces: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{DECLARED}approval by {who}" for who in unsigned)
 
 
-def _shortfall(demand: Approval, risks: tuple[str, ...], count: int) -> str:
+def describe(demand: Approval) -> str:
+    """What a demand asks for: `2 signed approvals of ada, bob`."""
     whose = f" of {', '.join(demand.by)}" if demand.by else ""
     signed = " signed" if demand.signed else ""
+    return f"{demand.count}{signed} approval{'s' * (demand.count != 1)}{whose}"
+
+
+def _shortfall(demand: Approval, risks: tuple[str, ...], count: int, wherefor: str) -> str:
     why = f" (the change touches {', '.join(sorted(set(risks) & set(demand.risks)))})" if demand.risks else ""
-    needed = f"It takes {demand.count}{signed} approval{'s' * (demand.count != 1)}{whose}{why}"
     there = "is 1" if count == 1 else f"are {count}" if count else "is none"
-    return f"{needed}, and there {there} for exactly this evidence."
+    return f"It takes {describe(demand)}{why}, and there {there} {wherefor}."
+
+
+def _mend(who: str) -> str:
+    return f"Mend it, and ask again; or let {who} take it back: enforcer approve TASK"
 
 
 def _missing(phase: Phase, message: str, fix: str = "Let it be approved: enforcer approve TASK") -> Refusal:

@@ -200,10 +200,16 @@ def _said(state: TaskState, event: events.Vouched, process: Process, ts: int) ->
 
 
 def _adopt(state: TaskState, event: events.ProcessAdopted, process: Process, ts: int) -> Iterator[str]:
-    if process.approves and not approving.adoption_approved(
-        state, process, event.digest, approver=event.approver, actor=event.actor, now=ts
-    ):
-        yield f"it leaves a process that asks for approvals, and {event.approver or 'nobody'} had not approved it"
+    known = tuple(nonce for nonce in event.approved if nonce in state.words)
+    used, missing = approving.adoption(
+        state, process, event.digest, approver=event.approver, actor=event.actor, now=ts, among=event.approved
+    )
+    for message in missing:
+        yield f"it leaves a process that asks for approvals: {message}"
+    if not missing and set(event.approved) != set(used):
+        yield "it rests on an approval that did not count"
+    if set(event.labels) != set(approving.labels(state, known)):
+        yield f"it says that it rests on {listed(event.labels)}"
 
 
 def _backtrack(state: TaskState, event: events.PhaseBacktracked, process: Process, ts: int) -> Iterator[str]:

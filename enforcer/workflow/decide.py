@@ -273,12 +273,13 @@ def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Proce
     if is_among(approver, (facts.actor, *((state.lease.holder,) if state.lease else ()))):
         message = f"{approver} cannot approve its own change of process."
         raise RequestError("approver_is_holder", message, fix="Let somebody else approve it.")
-    if process.approves and not approving.adoption_approved(
+    approved, missing = approving.adoption(
         state, process, command.digest, approver=approver, actor=facts.actor, now=facts.now
-    ):
-        message = f"The process in force asks for approvals, and {approver} has not approved that the task leaves it."
-        fix = f"Let {approver}, who wrote nothing of it, approve it: enforcer approve TASK --adopt {command.process}"
-        return refuse(state, command, facts, APPROVAL, (Refusal("approval_missing", message, state.phase, fix=fix),))
+    )
+    if missing:
+        fix = f"Let it be approved, by who wrote nothing of it: enforcer approve TASK --adopt {command.process}"
+        refusals = tuple(Refusal("approval_missing", message, state.phase, fix=fix) for message in missing)
+        return refuse(state, command, facts, APPROVAL, refusals)
     return events.ProcessAdopted(
         **common(facts),
         process=command.process,
@@ -289,6 +290,8 @@ def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Proce
         difference=command.difference,
         weakenings=command.weakenings,
         authoring=command.authoring,
+        approved=approved,
+        labels=approving.labels(state, approved),
     )
 
 

@@ -307,7 +307,11 @@ class BaselineAccepted(Event, kw_only=True):
 
 
 class ProcessAdopted(Event, kw_only=True):
-    """The task moved from the process `previous` to `digest`; `authoring` as at the opening."""
+    """The task moved from the process `previous` to `digest`; `authoring` as at the opening.
+
+    `approved` are the nonces of the approvals that it rests on, where the process that it left asks for approvals; the
+    `labels` say which of them are declarations.
+    """
 
     type: ClassVar[str] = "process.adopted"
     process: str
@@ -318,6 +322,13 @@ class ProcessAdopted(Event, kw_only=True):
     difference: tuple[str, ...] = ()
     weakenings: tuple[str, ...] = ()
     authoring: tuple[str, ...] = AUTHORING
+    approved: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def vouched(self) -> str:
+        """How the approver is known: `signed`, or `declared` where anything of it rests on a name alone."""
+        return "signed" if self.approved and not self.labels else "declared"
 
 
 class EvidenceRestored(Event, kw_only=True):

@@ -137,7 +137,7 @@ class Slow(Objects):
 
     meanwhile: Any = None
 
-    def put_many(self, contents: Iterable[bytes]) -> tuple[str, ...]:
+    def put_many(self, contents: Iterable[bytes]) -> list[str]:
         stored = super().put_many(contents)
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None

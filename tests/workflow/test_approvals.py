@@ -641,7 +641,7 @@ def test_a_closed_task_hears_nothing_more() -> None:
 
 def test_a_process_is_not_adopted_without_a_reason_or_an_approver() -> None:
     for changes in ({"reason": " "}, {"approver": ""}):
-        command = AdoptProcess(**adopting(MILD), **{"reason": "Because", "approver": MARIA, **changes})
+        command = AdoptProcess(**adopting(MILD), reason="Because", approver=MARIA).replace(**changes)
         with pytest.raises(RequestError):
             standing().do(command, BOB)
 

@@ -86,7 +86,7 @@ def leaving(scene: Scene, actor: str = BOB, **known: Any) -> Any:
 def running(scene: Scene, **seen: Any) -> Any:
     """The honest event of a run; it is not appended."""
     made = (Made("note.md", digest_of(scene.content), 100, "log"),)
-    usual = {
+    usual: dict[str, Any] = {
         "attempt_id": scene.task.attempt_id,
         "process": scene.task.digest,
         "configured": True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enforcer.evidence.run.executables import Executable, locate, resolve
+from enforcer.evidence.run.executables import Executable, left_off, locate, resolve
 from enforcer.evidence.run.execution import Command, Ran, execute
 from enforcer.evidence.run.redaction import Redaction
 from enforcer.evidence.run.sandbox import BUBBLEWRAP, Sandbox
@@ -17,6 +17,7 @@ __all__ = [
     "Sandbox",
     "environment",
     "execute",
+    "left_off",
     "locate",
     "resolve",
     "salted",

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
+# Folders of a project in which its programs usually lie. They are searched where a command is missing, to say so.
+_USUAL = (".venv/bin", "venv/bin", "env/bin", "node_modules/.bin", "vendor/bin", "bin")
+
 _LINE_LIMIT = 4096  # Systems read no more than this of a `#!` line.
 _DEPTH = 4  # Linux follows a script whose interpreter is a script no further than this.
 
@@ -39,13 +42,24 @@ class Executable(Record):
 
 
 def resolve(
-    argv0: str, environment: Mapping[str, str], folder: str, *, project: str, named: Sequence[str] = ()
+    argv0: str,
+    environment: Mapping[str, str],
+    folder: str,
+    *,
+    project: str,
+    named: Sequence[str] = (),
+    near: Sequence[str] = (),
 ) -> Executable:
     """The file that `argv0` stands for in a run with this environment and absolute working folder.
 
     `named` are the folders below `project` that the process puts on the search path: what is found there is not
-    unusual, nor is what `argv0` itself names below the project. Raises `UnavailableError` `command_missing`.
+    unusual, nor is what `argv0` itself names below the project. Raises `UnavailableError` `command_missing`; it names
+    a folder of the project that has the program, one of `near` first.
     """
+    try:
+        locate(argv0, environment, folder)
+    except UnavailableError as error:
+        raise _near_by(error, argv0, project, near) from None
     found, *_ = chain = programs(argv0, environment, folder)
     expected = [below(project, each) for each in named]
     labels = [_label(path, environment, project, expected, named="/" in argv0) for path in chain]
@@ -85,6 +99,23 @@ def missing(argv0: str, folder: str, reason: str) -> UnavailableError:
     """The error for a command that cannot be run."""
     fix = "Install it, or correct the command in `[observe]`; a folder of the project is searched if `path` names it."
     return UnavailableError("command_missing", f"The command {argv0!a} {reason}.", where=folder, fix=fix)
+
+
+def left_off(inherited: str, environment: Mapping[str, str], project: str) -> tuple[str, ...]:
+    """The folders of the project on the search path `inherited` that a run with this environment does not search."""
+    searched = environment.get(PATH, "").split(os.pathsep)
+    folders = [each for each in inherited.split(os.pathsep) if os.path.isabs(each) and inside(each, project)]
+    return tuple(os.path.relpath(each, project) for each in dict.fromkeys(folders) if each not in searched)
+
+
+def _near_by(error: UnavailableError, argv0: str, project: str, near: Sequence[str]) -> UnavailableError:
+    """The error, with the folder of the project that has such a program."""
+    for folder in (*near, *_USUAL):
+        if "/" not in argv0 and _is_program(os.path.join(project, folder, argv0)):
+            message = f"{error.message} There is one in {folder!a}; folders of the project are not searched unasked."
+            fix = f'Write path = ["{folder}"] beside the command in `[observe]`, and adopt that process.'
+            return UnavailableError(error.code, message, where=error.where, fix=fix)
+    return error
 
 
 def _is_program(path: str) -> bool:

@@ -9,6 +9,8 @@ from enforcer.surfaces.cli.options import acting, opened, reading, task_argument
 from enforcer.surfaces.cli.output import answer, line, refusals_json, refusals_text, show_json
 from enforcer.surfaces.cli.phase import artifact_rows, show_row
 from enforcer.workflow.accepting import evidence_stage
+from enforcer.workflow.process import CLAIMED
+from enforcer.workflow.running import origin
 from enforcer.workflow.state import OPEN
 
 TYPE_CHECKING = False
@@ -42,25 +44,33 @@ def list_(task: str, phase: str | None, root: str | None, as_json: bool) -> int:
         show_json({"task": task, "evidence": rows})
         return 0
     for row in rows:
-        line(f"{row['state']:9} {row['phase']}/{row['artifact']} {(row['digest'] or '')[:12]}")
+        line(f"{row['state']:9} {row['phase']}/{row['artifact']} {(row['digest'] or '')[:12]} {_made(row)}".rstrip())
     if not rows:
         line(f"No evidence yet. For a form to start from: enforcer scaffold {task}")
     return 0
 
 
+def _made(row: dict[str, Any]) -> str:
+    return f"({row['origin']})" if row["origin"] else ""
+
+
 def _standing(enforcer: Enforcer, handle: Task, phase: str) -> Iterator[dict[str, Any]]:
     """What stands in a phase's folder, and what was accepted there."""
-    accepted = {one.artifact: one.digest for one in handle.state().accepted.get(phase, ())}
+    state = handle.state()
+    accepted = {one.artifact: one.digest for one in state.accepted.get(phase, ())}
     present, _ = enforcer.folder.listing(handle.name, phase)
     names = dict.fromkeys([*(entry.name for entry in present), *accepted])
     files, _ = enforcer.folder.read(handle.name, phase, names)
     for name in names:
         digest = files[name].digest if name in files else None
+        here = state.phase == phase and digest is not None
+        made = {one.artifact: one.origin for one in state.accepted.get(phase, ()) if one.digest == digest}
         yield {
             "phase": phase,
             "artifact": name,
             "digest": digest,
             "accepted": accepted.get(name),
+            "origin": made.get(name, origin(state, name, digest) if here else CLAIMED) if digest else None,
             "state": _word(digest, accepted.get(name), name in (entry.name for entry in present)),
         }
 

@@ -122,9 +122,8 @@ def sentence(entry: Entry) -> str:
             return f"accepted {what}: {event.reason} (approved by {event.approver}, declared)"
         case ProcessAdopted():
             weaker = f"; weaker: {'; '.join(event.weakenings)}" if event.weakenings else ""
-            return (
-                f"adopted the process {event.process}: {event.reason} (approved by {event.approver}, declared){weaker}"
-            )
+            approved = f"(approved by {event.approver}, {event.vouched})"
+            return f"adopted the process {event.process}: {event.reason} {approved}{weaker}"
         case EvidenceRestored():
             return f"restored {', '.join(event.restored)}"
         case RunObserved():

@@ -7,7 +7,7 @@ import click
 from enforcer.surfaces.cli.costs import show_cost
 from enforcer.surfaces.cli.options import acting, opened, reading, task_argument
 from enforcer.surfaces.cli.output import line, refusals_json, refusals_text, shell_note, show_json
-from enforcer.workflow.process import ENFORCE
+from enforcer.workflow.process import ENFORCE, OBSERVED
 from enforcer.workflow.state import OPEN
 
 TYPE_CHECKING = False
@@ -103,7 +103,7 @@ def _row(task: str, phase: Phase, name: str, path: str, facts: EvidenceFacts) ->
     members = {
         "name": name,
         "path": path,
-        "origin": artifact.origin,
+        "origin": file.origin if file else OBSERVED if name in phase.observed else artifact.origin,
         "required": artifact.required_of(facts.risks),
         "state": "refused" if problems and file else "ready" if file else "missing",
         "digest": file.digest if file else None,
@@ -149,7 +149,8 @@ def _explained(members: dict[str, Any], rows: Rows, refusals: Iterable[Refusal],
 
 def show_row(row: dict[str, Any]) -> None:
     """One artifact for people: where it belongs, how it stands, and what is asked of it."""
-    notes = row["origin"] + ("" if row["required"] else ", optional")
+    origin = "to be observed" if row["state"] == "missing" and row["origin"] == OBSERVED else row["origin"]
+    notes = origin + ("" if row["required"] else ", optional")
     line(f"  {row['state']:8} {row['path']} ({notes})")
     for rule in row["rules"]:
         line(
@@ -174,19 +175,25 @@ def _params(params: dict[str, Any]) -> str:
 @reading
 @acting
 def scaffold(task: str, root: str | None, as_json: bool, actor: str | None) -> int:
-    """Write a form for each artifact of the phase that is not there. Nothing is overwritten."""
+    """Write a form for each artifact of the phase that is not there. Nothing is overwritten.
+
+    What Enforcer has to see being made is not written: `enforcer run TASK` makes it.
+    """
     with opened(root, actor) as enforcer:
         handle = enforcer.task(task)
         state = handle.state()
         folder = evidence_folder(enforcer, task, state.phase)
         written = [f"{folder}/{name}" for name in handle.scaffold()]
+        phase = handle.phase()
+        observed = [each.name for each in phase.artifacts if each.name in phase.observed]
     if as_json:
-        show_json({"task": task, "phase": state.phase, "attempt_id": state.attempt_id, "written": written})
+        members = {"task": task, "phase": state.phase, "attempt_id": state.attempt_id, "written": written}
+        show_json({**members, "observed": observed})
         return 0
     for path in written:
         line(f"wrote {path}")
-    told = (
-        "Fill them in; what is still missing then:" if written else "Every artifact has a file. What is still missing:"
-    )
+    if observed:
+        line(f"no form for {', '.join(observed)}: Enforcer makes that itself: enforcer run {task}")
+    told = "Fill them in; what is still missing then:" if written else "There is nothing to fill in. What is missing:"
     line(f"{told} enforcer explain {task}")
     return 0

@@ -9,10 +9,11 @@ import click
 from enforcer.initialize import initialize
 from enforcer.surfaces.cli.options import acting, opened, reading, task_argument, writing
 from enforcer.surfaces.cli.output import answer, line, show_json
+from enforcer.tailoring import option
 
 
 @click.command()
-@click.option("--process", default="default", metavar="P", help="A shipped process (default, lean) or a path inside.")
+@click.option("--process", default="", metavar="P", help="A shipped process or a path inside. [default: default]")
 @click.option(
     "--observe",
     multiple=True,
@@ -51,9 +52,15 @@ def init(
     line(f"ledger {made.ledger}")
     if made.key is None:
         line("no signing key: the user's state folder cannot be written, so the ledger stays unsealed")
+    for warning in made.warnings:
+        line(f"look: {warning}")
     if made.created:
-        own = ", process/" if observe else ""
+        own = ", the process" if observe else ""
         line(f"next: commit enforcer.toml{own} and AGENTS.md, so that they are no part of a task's change")
+    if made.unnamed:
+        line(f"no command yet makes {', '.join(made.unnamed)}, which Enforcer has to see being made")
+        line(f"next: enforcer init {' '.join(map(option, made.unnamed))}")
+        return 0
     line('next: enforcer open TASK --title "..."')
     return 0
 
@@ -106,10 +113,11 @@ def adopt(
         outcome = handle.adopt_process(name or enforcer.settings.process, reason=reason, approver=approver, key=key)
     difference = list(getattr(outcome.event, "difference", ()))
     weakenings = list(getattr(outcome.event, "weakenings", ()))
+    vouched = getattr(outcome.event, "vouched", "declared")
     yes = f"{task} runs under this process already"
     if outcome.event is not None:
-        yes = f"{task} runs under the new process (approved by {approver}, declared)"
-    extra = {"difference": difference, "weakenings": weakenings, "approval": "declared"}
+        yes = f"{task} runs under the new process (approved by {approver}, {vouched})"
+    extra = {"difference": difference, "weakenings": weakenings, "approval": vouched}
     status = answer(outcome, "process adopt", as_json=as_json, yes=yes, extra=extra)
     if not as_json:
         for text in difference:

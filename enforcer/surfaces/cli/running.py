@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import contextmanager
 
 import click
 
@@ -12,6 +14,8 @@ from enforcer.workflow.events import CommandRefused, RunObserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
     from typing import Any
 
     from enforcer.gate import Outcome
@@ -48,7 +52,7 @@ def run(
       enforcer run TASK-1 --as test_results.json
       enforcer run TASK-1 -- make lint
     """
-    with opened(root, actor) as enforcer:
+    with _terminable(), opened(root, actor) as enforcer:
         outcomes = enforcer.task(task).run(
             artifact, command, redact=redact, show=_show_aside if as_json else show_bytes, key=key
         )
@@ -59,6 +63,28 @@ def run(
         for outcome in outcomes:
             _show(outcome)
     return 0 if ok else 1
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Be told to stop as by Ctrl-C: what was started is ended, and temporary folders go. Only a main thread can be."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # Told once; what is under way now is the end.
+        raise KeyboardInterrupt
+
+    before = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # Whoever has it ignored, as nohup(1), meant that.
+                before[number] = signal.signal(number, stop)
+    except ValueError:
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show_aside(data: bytes) -> None:
