@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +70,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def given(base: Path, keys: Path, *, count: int = 1, options: str = "") -> World:
+def given(base: Path, keys: Path, *, count: int = 1, options: str = "", process: str = PROCESS) -> World:
     """A task of Ada's in RELEASE, with a good note; `options` are those of Bob's key in the list."""
-    world = World(base, process=PROCESS.replace("COUNT", str(count)), git=True)
+    world = World(base, process=process.replace("COUNT", str(count)), git=True)
     (world.root / "process").mkdir()
     listed = (keys / "signers").read_text().replace("bob ssh-", f"bob {options} ssh-" if options else "bob ssh-")
     (world.root / "process" / "signers").write_text(listed)
@@ -199,7 +201,7 @@ def test_an_unknown_key_is_refused(world: World, keys: Path) -> None:
 
 
 def test_a_declaration_does_not_count_where_a_signature_is_asked_for(world: World) -> None:
-    assert world.ask("approve", "T", "--unsigned", actor=BOB).status == 0
+    assert world.ask("approve", "T", "--unsigned", "--yes", actor=BOB).status == 0
     assert advance(world) == ["approval_missing"]
 
 
@@ -214,7 +216,7 @@ def test_a_declaration_is_labelled_where_it_counts(tmp_path: Path, keys: Path) -
     assert world.ask("advance", "T").status == 0
     world.write("T", "RELEASE", LONG)
     assert advance(world) == ["approval_missing"]
-    assert world.ask("approve", "T", "--unsigned", actor=BOB).status == 0
+    assert world.ask("approve", "T", "--unsigned", "--yes", actor=BOB).status == 0
     reply = world.ask("advance", "T", text=True)
     assert "declared: approval by bob" in reply.out
 
@@ -246,6 +248,19 @@ def test_whoever_may_break_the_glass_waives_named_rules_for_a_while(world: World
     assert world.ask("verify").json["verdict"] == "verified"
 
 
+def test_a_waived_rule_is_a_note_of_an_audit_and_no_violation(world: World, keys: Path) -> None:
+    world.write("T", "RELEASE", GOOD)
+    approve(world, keys, LEAD, "--waive", "long", "--artifact", "note.md", "--reason", "the site is down")
+    approve(world, keys, BOB)
+    assert world.ask("advance", "T").status == 0
+    seq, _ = event_of(world, "rules.waived")
+    report = world.ask("audit", "T", "--rejudge")
+    assert (report.status, report.json["verdict"]) == (0, "clean")
+    [note] = report.json["findings"]
+    assert (note["level"], note["code"]) == ("note", "evidence_invalid")
+    assert f"lead had waived long in entry {seq}." in note["message"]
+
+
 def test_no_glass_is_broken_for_the_order(world: World, keys: Path) -> None:
     waived = ("--waive", "long", "--artifact", "note.md", "--reason", "the site is down")
     approve(world, keys, LEAD, *waived)
@@ -270,6 +285,88 @@ def test_showing_records_nothing(world: World) -> None:
     assert world.ask("log", "T").json == before
 
 
+def test_nothing_is_signed_that_nobody_said_yes_to(world: World, keys: Path) -> None:
+    before = world.lines()
+    for how in (("--sign-with", str(keys / BOB)), ("--unsigned",)):
+        for text in (True, False):
+            reply = world.ask("approve", "T", *how, actor=BOB, text=text)
+            assert (reply.status, "confirmation_missing" in reply.err) == (2, True)
+    assert answered(world, keys, "n\n") == (2, "error not_confirmed: Nothing was signed.")
+    assert world.lines() == before
+    assert answered(world, keys, "y\n")[0] == 0
+    assert len(world.lines()) == len(before) + 1
+
+
+def answered(world: World, keys: Path, words: str) -> tuple[int, str]:
+    """The exit status of an approval by Bob, who answers so on a terminal, and the last line of what it says to him."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, words.encode())
+        command = (sys.executable, "-m", "enforcer", "approve", "T", "--sign-with", str(keys / BOB), "--actor", BOB)
+        environment = world.process_environment()
+        done = subprocess.run(
+            command, stdin=theirs, capture_output=True, text=True, check=False, cwd=world.root, env=environment
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1].rpartition("]: ")[2]
+
+
+def test_how_far_a_demand_is_met_is_told(tmp_path: Path, keys: Path) -> None:
+    world = given(tmp_path, keys, count=2)
+    reply = world.ask("approve", "T", "--sign-with", str(keys / BOB), "--yes", actor=BOB, text=True)
+    assert "  1 of 2: 2 signed approvals of bob, carla, lead, ada" in reply.out
+    reply = world.ask("approve", "T", "--unsigned", "--yes", actor=CARLA, text=True)
+    assert "it will not count: signatures are asked for here, and it has none" in reply.out
+    told = approve(world, keys, CARLA)
+    assert (told["counts"], [(one["met"], one["needed"]) for one in told["demands"]]) == (True, [(2, 2)])
+
+
+def test_a_reviewer_is_shown_the_change_and_what_was_accepted_before(tmp_path: Path, keys: Path) -> None:
+    diff = """[[phases.artifacts]]
+name = "change.patch"
+format = "diff"
+rules = [{ id = "current", kind = "diff" }]
+
+[[phases]]
+name = "RELEASE"
+"""
+    before, _, after = PROCESS.partition('[[phases]]\nname = "RELEASE"\n')
+    world = World(tmp_path, process=(before + diff + after).replace("COUNT", "1"), git=True)
+    (world.root / "process").mkdir()
+    (world.root / "process" / "signers").write_text((keys / "signers").read_text())
+    (world.root / "code.py").write_text("x = 1\n")
+    world.init()
+    world.git("add", "--all")
+    world.git("commit", "--quiet", "--message", "begin")
+    assert world.ask("open", "T").status == 0
+    (world.root / "code.py").write_text("x = 'the change\x1b[2J'\n")
+    world.write("T", "IMPLEMENT")
+    world.write("T", "IMPLEMENT", world.git("diff", "--binary", "--no-renames", "--", "code.py"), name="change.patch")
+    assert world.ask("advance", "T").status == 0
+    world.write("T", "RELEASE", LONG)
+
+    shown = world.ask("approve", "T", "--show", actor=BOB, text=True).out
+    assert "  | +x = 'the change\\u{1B}[2J'" in shown
+    assert "it leads from the base to exactly the tree that is signed" in shown
+    assert "accepted in earlier phases, not named by this signature:\nIMPLEMENT/note.md\n" in shown
+    assert "claimed by the worker, entry 2" in shown
+
+    (world.root / "code.py").write_text("x = 'something else'\n")
+    shown = world.ask("approve", "T", "--show", actor=BOB, text=True).out
+    assert "ANOTHER TREE:" in shown
+
+
+def test_who_lets_a_task_move_is_shown_what_asks_for_less(world: World) -> None:
+    weak = PROCESS.replace('approvals = [{ count = COUNT, by = ["bob", "carla", "lead", "ada"] }]\n', "")
+    (world.root / "weak.toml").write_text(weak)
+    words = ("approve", "T", "--show", "--adopt", "weak.toml", "--reason", "simpler")
+    shown = world.ask(*words, actor=BOB, text=True).out
+    assert "name of it:\n  | weak.toml (approved)\nWEAKER THAN THE PROCESS IN FORCE:\n  | RELEASE" in shown
+    assert "tree:          the files are no part of this statement" in shown
+
+
 # Another process
 
 
@@ -280,8 +377,34 @@ def test_a_process_that_asks_for_approvals_is_not_left_without_one(world: World,
     refused = world.ask(*adopt)
     assert (refused.status, refused.codes) == (1, ["approval_missing"])
     approve(world, keys, BOB, "--adopt", "weak.toml", "--reason", "it is only a draft")
-    assert world.ask(*adopt).status == 0
+    adopted = world.ask(*adopt)
+    assert (adopted.status, adopted.json["approval"]) == (0, "signed")
+    assert "(approved by bob, signed)" in world.ask("log", "T", text=True).out
     assert world.ask("advance", "T").status == 0
+    assert world.ask("verify").json["verdict"] == "verified"
+
+
+def test_a_signer_whom_the_process_does_not_ask_cannot_do_away_with_what_it_asks(tmp_path: Path, keys: Path) -> None:
+    strict = PROCESS.replace("COUNT", "2").replace('by = ["bob", "carla", "lead", "ada"]', 'by = ["bob", "carla"]')
+    world = given(tmp_path, keys, process=strict.replace('break_glass = ["lead"]', "break_glass = []"))
+    (world.root / "weak.toml").write_text(PROCESS.replace("approvals = [{ count = COUNT, by", "# approvals = [{ by"))
+    for who in (LEAD, BOB):
+        approve(world, keys, who, "--adopt", "weak.toml", "--reason", "simpler")
+        adopt = ("process", "adopt", "T", "--process", "weak.toml", "--reason", "simpler", "--approver", who)
+        refused = world.ask(*adopt)
+        assert (refused.status, refused.codes) == (1, ["approval_missing"])
+        assert "It takes 2 signed approvals of bob, carla" in refused.out
+    told = approve(world, keys, CARLA, "--adopt", "weak.toml", "--reason", "simpler")
+    assert [(one["met"], one["needed"]) for one in told["demands"]] == [(2, 2)]
+    assert world.ask(*adopt).status == 0
+
+
+def test_who_may_break_the_glass_lets_a_task_move(tmp_path: Path, keys: Path) -> None:
+    world = given(tmp_path, keys, count=2)
+    (world.root / "weak.toml").write_text(PROCESS.replace("approvals = [{ count = COUNT, by", "# approvals = [{ by"))
+    approve(world, keys, LEAD, "--adopt", "weak.toml", "--reason", "the site is down")
+    adopt = ("process", "adopt", "T", "--process", "weak.toml", "--reason", "the site is down", "--approver", LEAD)
+    assert world.ask(*adopt).status == 0
     assert world.ask("verify").json["verdict"] == "verified"
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from enforcer.attestation import ssh
 from enforcer.attestation.admission import identify
 from enforcer.attestation.approval import ADOPT, APPROVE, WAIVE, ApprovalFault, Statement, render, statement_bytes
+from enforcer.attestation.circumstances import NOTHING
+from enforcer.beholding import evidence_circumstances, move_circumstances
 from enforcer.errors import RequestError
-from enforcer.workflow.approving import given_evidence
+from enforcer.workflow import adoption
+from enforcer.workflow.approving import Ballot, describe, given_evidence
 from enforcer.workflow.commands import Vouch
 from enforcer.workflow.record import Record
 from enforcer.workflow.state import OPEN
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from enforcer.attestation.circumstances import Circumstances
     from enforcer.gate import Outcome
     from enforcer.task import Task
 
@@ -43,17 +47,18 @@ class Wish(Record, kw_only=True):
 
 
 class Draft(Record):
-    """A statement that waits for its signature, and the bytes of the evidence that it names."""
+    """A statement that waits for its signature, the bytes of the evidence that it names, and what to know besides."""
 
     statement: Statement
     contents: Mapping[str, bytes]
+    around: Circumstances = NOTHING
 
     @property
     def text(self) -> str:
         """What a person is shown before they sign. Raises `RequestError` where it cannot be shown truly."""
         _check_whole(self.statement)
         try:
-            return render(self.statement, self.contents)
+            return render(self.statement, self.contents, self.around)
         except ApprovalFault as error:
             raise RequestError("content_changed", error.message, fix="Ask for it anew.") from None
 
@@ -74,10 +79,14 @@ def draft(task: Task, wish: Wish, key_file: str = "") -> Draft:
     if about_evidence and unsafe:
         raise RequestError("evidence_unsafe", unsafe[0].message, where=unsafe[0].name, fix=unsafe[0].fix)
     shown = files if about_evidence else {}
-    digest = state.digest
+    digest, around = state.digest, NOTHING
+    digests = {name: file.digest for name, file in shown.items()}
     if wish.kind == ADOPT:
-        loaded = enforcer.load_process(wish.process or enforcer.settings.process)
-        digest = loaded.digest
+        name = wish.process or enforcer.settings.process
+        loaded = enforcer.load_process(name)
+        digest, around = loaded.digest, move_circumstances(task, name, loaded)
+    elif about_evidence:
+        around = evidence_circumstances(task, digests)
     statement = Statement(
         kind=wish.kind,
         ledger=enforcer.identity.id,
@@ -88,7 +97,7 @@ def draft(task: Task, wish: Wish, key_file: str = "") -> Draft:
         principal=principal,
         expires=enforcer.clock.now() + wish.lasting_us,
         nonce=enforcer.entropy.token(16).hex(),
-        evidence=given_evidence(state.phase, {name: file.digest for name, file in shown.items()}),
+        evidence=given_evidence(state.phase, digests),
         tree=enforcer.working_tree() if about_evidence else "",
         commit=enforcer.head_commit() if about_evidence else "",
         risks=tuple(sorted(facts.risks)) if facts is not None else (),
@@ -97,7 +106,7 @@ def draft(task: Task, wish: Wish, key_file: str = "") -> Draft:
         rules=tuple(sorted(set(wish.rules))),
     )
     _check_whole(statement)
-    return Draft(statement, {f"{state.phase}/{name}": file.data for name, file in shown.items()})
+    return Draft(statement, {f"{state.phase}/{name}": file.data for name, file in shown.items()}, around)
 
 
 def sign(task: Task, made: Draft, key_file: str, *, key: str = "") -> Outcome:
@@ -130,6 +139,31 @@ def record(task: Task, statement: Statement, signature: str, *, key: str = "") -
 def declare(task: Task, made: Draft, *, key: str = "") -> Outcome:
     """Put a draft on the record without a signature: it is a mere declaration, and is shown as one."""
     return _submit(task, _command(made.statement, task.state().digest), key)
+
+
+class Standing(Record):
+    """How a word that was recorded stands: whether it `counts` for anything that is asked for, and by demand, in words,
+    how many principals have met it and how many have to."""
+
+    counts: bool
+    demands: tuple[tuple[str, int, int], ...] = ()
+
+
+def standing(task: Task, said: Statement) -> Standing | None:
+    """How an approval stands now; None of what nobody asks for, and of all but approvals."""
+    state, process, now = task.state(), task.process(), task.enforcer.clock.now()
+    word = state.words.get(said.nonce)
+    if word is None or said.kind not in (APPROVE, ADOPT):
+        return None
+    if said.kind == ADOPT:
+        words = adoption.moving_words(state, process, said.process, actor="", now=now)
+        counted, counts = adoption.tally(words.values(), process), adoption.counts(word, process)
+    else:
+        ballot = Ballot(state, process.phase(state.phase), said.evidence, said.tree, actor="", now=now)
+        counted, counts = ballot.tally(said.risks), said.nonce in ballot.used(said.risks)
+    if not counted:
+        return None
+    return Standing(counts, tuple((describe(demand), count, demand.count) for demand, count in counted))
 
 
 def _check_place(task: Task, statement: Statement, in_force: str) -> None:

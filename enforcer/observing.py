@@ -17,6 +17,7 @@ from enforcer.workflow.commands import Run
 from enforcer.workflow.events import CommandRefused, RunObserved
 from enforcer.workflow.process import LOG, TEXT
 from enforcer.workflow.process import Observation as Named
+from enforcer.workflow.state import OPEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ def _own(phase: Phase, artifact: str, argv: tuple[str, ...], named: dict[str, Na
     return Job(Named(argv), ((artifact, LOG if is_text else "", "" if is_text else artifact),), configured=False)
 
 
+def _is_over(answered: tuple[Outcome, ...], state: TaskState) -> bool:
+    """Whether nothing is left of a call that was answered so far: it ended with a refusal, or the task has gone on."""
+    last = answered[-1].event
+    return not isinstance(last, RunObserved) or last.attempt_id != state.attempt_id or state.status != OPEN
+
+
 class _Session:
     """One call of `run`."""
 
@@ -114,17 +121,16 @@ class _Session:
         asked = Run(artifact=artifact, argv=argv, attempt_id=self._task.state().attempt_id)
         answered = self._answered(asked)
         state, process = self._task.state(), self._task.process()
-        if answered and self._is_over(answered, state):
+        phase = process.phase(state.phase)
+        if answered and (_is_over(answered, state) or len(jobs(process, phase, artifact, argv)) <= len(answered)):
             return answered
         event, _ = self._enforcer.gate.preview(self._task.name, asked, actor=self._task.actor)
         if isinstance(event, CommandRefused) and event.stage != EVIDENCE:
-            return (self._submit(asked, self._key),)
-        found = jobs(process, process.phase(state.phase), artifact, argv)[len(answered) :]
-        if not found:
-            return answered
+            return (*answered, self._submit(asked, self._key_of(len(answered))))
+        found = jobs(process, phase, artifact, argv)
         outcomes = list(answered)
         with self._held():
-            for job in found:
+            for job in found[len(answered) :]:
                 outcomes.append(self._one(asked, job, state, self._key_of(len(outcomes))))
                 if not outcomes[-1]:
                     break
@@ -140,11 +146,6 @@ class _Session:
                 break
             found.append(first)
         return tuple(found)
-
-    def _is_over(self, answered: tuple[Outcome, ...], state: TaskState) -> bool:
-        """Whether nothing is left of that call: it ended with a refusal, or the task has gone on since."""
-        last = answered[-1].event
-        return not isinstance(last, RunObserved) or last.attempt_id != state.attempt_id
 
     def _key_of(self, number: int) -> str:
         """The key of one run of the call, counted from 0; each is recorded, and answered again, by itself."""

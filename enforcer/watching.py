@@ -261,7 +261,7 @@ class Watch:
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
                 message = f"The run left no report {report} that can be read: {why}. {told()}"
-                fix = f"Let the command write it to {{out}}/{report}; folders that it searches in the project go into `path`."
+                fix = f"Let the command write {{out}}/{report}; name the project's folders that it searches in `path`."
                 if report.startswith(IN_PROJECT):
                     fix = "Let the command write it there each time, and git ignore it; or correct `report`."
                 faults.append(Refusal("evidence_missing", message, self._state.phase, name, fix))

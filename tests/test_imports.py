@@ -43,6 +43,7 @@ PURE = (
     "enforcer.attestation.admission",
     "enforcer.attestation.approval",
     "enforcer.attestation.chapters",
+    "enforcer.attestation.circumstances",
     "enforcer.attestation.cloudevents",
     "enforcer.attestation.display",
     "enforcer.attestation.dsse",

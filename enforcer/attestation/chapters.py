@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enforcer.attestation.circumstances import ORIGINS
 from enforcer.attestation.markup import Html, quoted, tag
 from enforcer.attestation.moments import format_moment
-from enforcer.attestation.telling import ORIGINS, origin_of, tell
+from enforcer.attestation.telling import origin_of, tell
 from enforcer.workflow import events
 from enforcer.workflow.evolve import evolve
 from enforcer.workflow.record import Record

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from enforcer.attestation.circumstances import ORIGINS
-from enforcer.attestation.markup import Child, Html
+    from enforcer.attestation.markup import Child, Html
     from enforcer.workflow.events import Event, Notes, Refusal, Sealed
 
 

@@ -34,7 +34,7 @@ GIVEN_UP = "the task was abandoned"
 NOT_REACHED = "the task has not reached PR"
 NOT_COMPLETED = "the task is not completed, and its process has no PR"
 LATER = "it is not the last that the task has verified before PR"
-OTHER_PROCESS = "the task did not leave every phase under the process that is asked for"
+OTHER_PROCESS = "the task went, in whole or in part, by another process than the one that is asked for"
 
 
 class Bound(Record):

@@ -149,7 +149,7 @@ def counting(state: TaskState, given: Mapping[str, str], tree: str, *, now: int)
     return {
         nonce: word
         for nonce, word in state.words.items()
-        if _counts(word, APPROVE, now) and not word.process and dict(word.evidence) == given and word.tree == tree
+        if is_live(word, APPROVE, now) and not word.process and dict(word.evidence) == given and word.tree == tree
     }
 
 
@@ -160,68 +160,12 @@ def waived(state: TaskState, *, now: int) -> frozenset[tuple[str, str]]:
 
 def waivers(state: TaskState, *, now: int) -> dict[tuple[str, str], Word]:
     """The word that waives each rule at `now`, by artifact and rule."""
-    words = (word for word in state.words.values() if _counts(word, WAIVE, now))
+    words = (word for word in state.words.values() if is_live(word, WAIVE, now))
     return {(word.artifact, rule): word for word in words for rule in word.rules}
 
 
-def adoption(
-    state: TaskState,
-    process: Process,
-    digest: str,
-    *,
-    approver: str,
-    actor: str,
-    now: int,
-    among: tuple[str, ...] | None = None,
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What leaving `process` for the one with `digest` rests on, by nonce, and what is missing, in sentences.
-
-    A demand that is made anywhere in the process is made of leaving it, whatever the change touches: otherwise one of
-    its signers could do away with all of them. Whoever may break the glass may do so alone, with a signature. `approver`
-    is one of those whose word counts; with `among`, only the words with these nonces are looked at.
-    """
-    if not process.approves:
-        return (), ()
-    authors = authors_of(state, process.phase(state.phase), actor)
-    words = {
-        nonce: word
-        for nonce, word in state.words.items()
-        if _counts(word, APPROVE, now) and word.process == digest and not is_among(word.principal, authors)
-        if among is None or nonce in among
-    }
-    demands = _demands_anywhere(process)
-    short = tuple(
-        _shortfall(demand, (), count, _TO_LEAVE)
-        for demand in demands
-        if (count := len(_voices(words.values(), demand, authors))) < demand.count
-    )
-    used = tuple(
-        nonce
-        for nonce, word in words.items()
-        if (word.signed and is_among(word.principal, process.break_glass))
-        or (not short and any(_meets(word, demand, authors) for demand in demands))
-    )
-    if not used:
-        return (), short
-    if not is_among(approver, (words[nonce].principal for nonce in used)):
-        return (), (f"{approver or 'Nobody'} is named as approver, and has not approved it.",)
-    return used, ()
-
-
-_TO_LEAVE = "for leaving the process in force for this one"
-
-
-def _demands_anywhere(process: Process) -> list[Approval]:
-    """Every demand of the process once, as it is made of a change that touches everything."""
-    found: list[Approval] = []
-    for phase in process.phases:
-        for demand in phase.approvals:
-            if (plain := demand.replace(risks=())) not in found:
-                found.append(plain)
-    return found
-
-
-def _counts(word: Word, kind: str, now: int) -> bool:
+def is_live(word: Word, kind: str, now: int) -> bool:
+    """Whether a word is of a kind and counts at `now`."""
     return word.kind == kind and not word.spent and word.expires > now
 
 
@@ -244,7 +188,7 @@ class Ballot:
         """The nonces of the approvals that leaving the phase rests on."""
         asked = [demand for demand in self._phase.approvals if demand.asked_of(risks)]
         return tuple(
-            nonce for nonce, word in self.words.items() if any(_meets(word, demand, self._authors) for demand in asked)
+            nonce for nonce, word in self.words.items() if any(meets(word, demand, self._authors) for demand in asked)
         )
 
     def missing(self, risks: tuple[str, ...], among: tuple[str, ...] | None = None) -> list[Refusal]:
@@ -256,7 +200,7 @@ class Ballot:
         ]
         for demand, count in self._tally(words, risks):
             if count < demand.count:
-                found.append(_missing(self._phase, _shortfall(demand, risks, count, "for exactly this evidence")))
+                found.append(_missing(self._phase, shortfall(demand, risks, count, "for exactly this evidence")))
         return found
 
     def tally(self, risks: tuple[str, ...]) -> list[tuple[Approval, int]]:
@@ -265,19 +209,20 @@ class Ballot:
 
     def _tally(self, words: list[Word], risks: tuple[str, ...]) -> list[tuple[Approval, int]]:
         asked = (demand for demand in self._phase.approvals if demand.asked_of(risks))
-        return [(demand, len(_voices(words, demand, self._authors))) for demand in asked]
+        return [(demand, len(voices(words, demand, self._authors))) for demand in asked]
 
     def is_signed_by(self, actor: str) -> bool:
         """Whether `actor` has signed exactly this evidence."""
         return any(word.signed and same_principal(word.principal, actor) for word in self.words.values())
 
 
-def _voices(words: Iterable[Word], demand: Approval, authors: tuple[str, ...]) -> frozenset[str]:
+def voices(words: Iterable[Word], demand: Approval, authors: tuple[str, ...] = ()) -> frozenset[str]:
     """Who meets a demand. One principal counts once, in whatever spelling."""
-    return frozenset(folded(word.principal) for word in words if _meets(word, demand, authors))
+    return frozenset(folded(word.principal) for word in words if meets(word, demand, authors))
 
 
-def _meets(word: Word, demand: Approval, authors: tuple[str, ...]) -> bool:
+def meets(word: Word, demand: Approval, authors: tuple[str, ...] = ()) -> bool:
+    """Whether a word is one of those that a demand asks for."""
     return (
         (word.signed or not demand.signed)
         and not is_among(word.principal, authors)
@@ -328,7 +273,8 @@ def describe(demand: Approval) -> str:
     return f"{demand.count}{signed} approval{'s' * (demand.count != 1)}{whose}"
 
 
-def _shortfall(demand: Approval, risks: tuple[str, ...], count: int, wherefor: str) -> str:
+def shortfall(demand: Approval, risks: tuple[str, ...], count: int, wherefor: str) -> str:
+    """What a demand lacks, in a sentence, where `count` principals have met it."""
     why = f" (the change touches {', '.join(sorted(set(risks) & set(demand.risks)))})" if demand.risks else ""
     there = "is 1" if count == 1 else f"are {count}" if count else "is none"
     return f"It takes {describe(demand)}{why}, and there {there} {wherefor}."

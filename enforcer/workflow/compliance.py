@@ -7,6 +7,7 @@ expires is held against it to the microsecond.
 from __future__ import annotations
 
 from enforcer.workflow import approving, events
+from enforcer.workflow.adoption import adoption
 from enforcer.workflow.answering import APPROVAL, ORDER
 from enforcer.workflow.approving import WAIVED, Ballot
 from enforcer.workflow.attesting import attestation_stage, drift
@@ -201,7 +202,7 @@ def _said(state: TaskState, event: events.Vouched, process: Process, ts: int) ->
 
 def _adopt(state: TaskState, event: events.ProcessAdopted, process: Process, ts: int) -> Iterator[str]:
     known = tuple(nonce for nonce in event.approved if nonce in state.words)
-    used, missing = approving.adoption(
+    used, missing = adoption(
         state, process, event.digest, approver=event.approver, actor=event.actor, now=ts, among=event.approved
     )
     for message in missing:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from enforcer.errors import RequestError
 from enforcer.workflow import approving, attesting, events, leasing, running
 from enforcer.workflow.accepting import evidence_stage, passed_over, upstream_changed
+from enforcer.workflow.adoption import adoption
 from enforcer.workflow.answering import (
     APPROVAL,
     ATTESTATION,
@@ -273,9 +274,7 @@ def _adopt(state: TaskState, command: AdoptProcess, facts: Facts, process: Proce
     if is_among(approver, (facts.actor, *((state.lease.holder,) if state.lease else ()))):
         message = f"{approver} cannot approve its own change of process."
         raise RequestError("approver_is_holder", message, fix="Let somebody else approve it.")
-    approved, missing = approving.adoption(
-        state, process, command.digest, approver=approver, actor=facts.actor, now=facts.now
-    )
+    approved, missing = adoption(state, process, command.digest, approver=approver, actor=facts.actor, now=facts.now)
     if missing:
         fix = f"Let it be approved, by who wrote nothing of it: enforcer approve TASK --adopt {command.process}"
         refusals = tuple(Refusal("approval_missing", message, state.phase, fix=fix) for message in missing)

@@ -20,6 +20,7 @@ from enforcer.attestation.approval import (
     render,
     statement_bytes,
 )
+from enforcer.attestation.circumstances import Change, Circumstances, Earlier, Making, Move
 from enforcer.ledger.codec import MAX_INTEGER
 
 DOCUMENT = b'{"reviewer": "ada"}\n'
@@ -108,6 +109,54 @@ def test_a_statement_is_read_back_from_its_rfc_8785_form(statement: Statement) -
 @given(statements(), statements())
 def test_two_statements_have_two_texts(one: Statement, other: Statement) -> None:
     assert (statement_bytes(one) == statement_bytes(other)) == (one == other)
+
+
+# What is shown besides
+
+
+def test_what_is_known_besides_is_quoted_and_said_to_be_no_part_of_the_signature() -> None:
+    patch = b"+x = 'a\x1b[2J'\n"
+    around = Circumstances(
+        makings={NAME: Making("observed", ("r, by lead",), ("could load a\u202eb.py",))},
+        earlier=(Earlier("SPEC/note.md", "8" * 64, 1234, "claimed", 12),),
+        changes=(Change("IMPLEMENT/diff.patch", digest(patch), patch, APPROVAL.tree),),
+    )
+    shown = render(APPROVAL, {NAME: DOCUMENT}, around)
+    assert not {"\x1b", "\u202e"} & set(shown)
+    assert "origin:        observed by Enforcer\nrules waived:\n  | r, by lead\nto be looked at:\n" in shown
+    assert "  | could load a\\u{202E}b.py" in shown
+    assert (
+        "SPEC/note.md\nsha256:        " + "8" * 64 + "\nsize:          1,234 bytes, claimed by the worker, entry 12"
+        in shown
+    )
+    assert shown.count("not named by this signature") == 2
+    assert "bound:         it leads from the base to exactly the tree that is signed" in shown
+    assert "  | +x = 'a\\u{1B}[2J'" in shown
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"tree": "9" * 40}, "ANOTHER TREE:"),
+        ({"tree": ""}, "ANOTHER TREE:"),
+        ({"tree": None}, "NOT BOUND:"),
+        ({"data": None}, "NOT SHOWN:"),
+        ({"data": b"other"}, "NOT SHOWN:"),
+    ],
+)
+def test_a_change_that_is_not_the_signed_one_is_said_to_be_another(change: dict[str, Any], told: str) -> None:
+    made = Change("IMPLEMENT/diff.patch", digest(b"+x\n"), b"+x\n", APPROVAL.tree).replace(**change)
+    shown = render(APPROVAL, {NAME: DOCUMENT}, Circumstances(changes=(made,)))
+    assert told in shown
+    assert "exactly the tree" not in shown
+
+
+def test_another_process_is_shown_with_what_asks_for_less() -> None:
+    adoption = APPROVAL.replace(kind="adopt", reason="Simpler", evidence={}, tree="", commit="", risks=())
+    shown = render(adoption, {}, Circumstances(move=Move("weak\x1b.toml", ("a: more", "b: less"), ("b: less",))))
+    assert "name of it:\n  | weak\\u{1B}.toml\nWEAKER THAN THE PROCESS IN FORCE:\n  | b: less\n" in shown
+    assert "other differences:\n  | a: more\n" in shown
+    assert "tree:          the files are no part of this statement" in shown
 
 
 def refused(data: bytes) -> str:

@@ -511,6 +511,8 @@ def hostile_events(text: str) -> list[Event]:
             approver=text,
             difference=(text,),
             weakenings=(text,),
+            approved=(text,),
+            labels=(text,),
         ),
         events.EvidenceRestored(actor=text, restored={"SPEC/note.md": text}, replaced={"SPEC/note.md": text}),
         events.RunObserved(
@@ -584,3 +586,14 @@ def test_an_attribute_cannot_be_left() -> None:
 def test_a_style_cannot_close_its_element() -> None:
     with pytest.raises(ValueError, match="close"):
         raw_style("a{}</style><script>")
+
+
+@pytest.mark.parametrize(
+    "approved, labels, how",
+    [((), (), "declared"), (("4" * 32,), (), "signed"), (("4" * 32,), ("declared: approval by dora",), "declared")],
+)
+def test_an_adoption_says_whether_it_was_signed(approved: tuple[str, ...], labels: tuple[str, ...], how: str) -> None:
+    [adopted] = [event for event in WHOLE if isinstance(event, events.ProcessAdopted)]
+    told = tell(adopted.replace(approved=approved, labels=labels))
+    assert f"</bdi>, {how})" in str(told.what)
+    assert ("Rests on the approvals" in "".join(map(str, told.facts))) == bool(approved)

@@ -13,8 +13,9 @@ from enforcer.evidence import copies, schema
 from enforcer.evidence.audit import AuditReport, Finding, audit_histories
 from enforcer.evidence.history import Acceptance, History
 from enforcer.workflow.process import Artifact, Phase, Process, Rule
-from enforcer.workflow.state import COMPLETED
+from enforcer.workflow.state import COMPLETED, TaskState, Word
 from tests.evidence.audits import ATTEMPT, Project, history_of
+from tests.evidence.audits import a_process as audited
 
 GOOD = b"## Findings\n\nThe parser drops the last field of a record.\n"
 BAD = b"## Findings\n\nTODO\n"
@@ -130,6 +131,32 @@ def test_a_breach_of_the_schema_is_found(project: Project) -> None:
     forged = state.replace(accepted={**state.accepted, "REVIEW": evidence})
     report = ask(project, history_of(forged, actors={"REVIEW": "bob"}))
     assert any("schema" in finding.message for finding in report.findings if finding.seq == 11)
+
+
+def waived(project: Project, rule: str, expires: int = 1) -> TaskState:
+    state = project.task("T", {"SPEC": {"note.md": BAD, "map.json": b"{}"}}, "REVIEW")
+    return state.replace(words={"f" * 32: Word("waive", 7, "lead", expires, True, artifact="note.md", rules=(rule,))})
+
+
+def test_a_rule_that_was_waived_is_a_note_that_says_by_whom(project: Project) -> None:
+    report = project.rejudge(waived(project, "sections"))
+    assert (report.verdict, only(report).level, only(report).code) == ("clean", "note", "evidence_invalid")
+    assert "lead had waived sections in entry 7." in only(report).message
+
+
+@pytest.mark.parametrize("rule, expires", [("other", 1), ("sections", 0)], ids=["another rule", "no longer"])
+def test_what_was_not_waived_at_that_moment_is_a_violation(project: Project, rule: str, expires: int) -> None:
+    assert only(project.rejudge(waived(project, rule, expires))).level == "violation"
+
+
+@pytest.mark.parametrize("rule, level", [("seen", "note"), ("other", "violation")])
+def test_a_claim_passes_an_audit_where_the_rule_that_wants_it_observed_was_waived(
+    tmp_path: Path, rule: str, level: str
+) -> None:
+    claimed = Project(tmp_path, audited("enforce"))
+    word = Word("waive", 7, "lead", 1, True, artifact="note.md", rules=(rule,))
+    report = claimed.audit(claimed.state.replace(words={"f" * 32: word}))
+    assert {(one.code, one.level) for one in report.findings} == {("evidence_unobserved", level)}
 
 
 def test_required_evidence_that_an_entry_does_not_name_is_found(project: Project) -> None:

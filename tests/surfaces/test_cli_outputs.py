@@ -265,9 +265,10 @@ def test_approve(project: Project) -> None:
     project.given(phase="CHECK").write("T", "CHECK")
     shown = check("approve-show", project.ask("approve", "T", "--show", "--actor", "eve"))
     assert (shown["statement"]["kind"], shown["statement"]["principal"]) == ("approve", "eve")
-    said = check("approve", project.ask("approve", "T", "--unsigned", "--actor", "eve"))
+    said = check("approve", project.ask("approve", "T", "--unsigned", "--yes", "--actor", "eve"))
     assert (said["principal"], said["signed"], said["signature"]) == ("eve", False, None)
-    assert check("approve", project.ask("approve", "T", "--unsigned"), 1)["refusals"], "one's own work"
+    assert (said["counts"], said["demands"]) == (True, [{"demand": "1 approval", "met": 1, "needed": 1}])
+    assert check("approve", project.ask("approve", "T", "--unsigned", "--yes"), 1)["refusals"], "one's own work"
 
 
 def test_backtrack_and_abandon(project: Project) -> None:
@@ -566,7 +567,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "anchor-file": ("kept",),
     "prove": ("0",),
     "key-compromised": ("--reason", "r"),
-    "approve": ("--unsigned",),
+    "approve": ("--unsigned", "--yes"),
 }
 
 

@@ -390,6 +390,34 @@ def test_a_rejection_needs_no_demand_and_an_author_may_reject() -> None:
     assert codes(scene.advance(BOB)) == ["approval_missing"]
 
 
+def test_nobody_stops_by_a_declaration_what_takes_signatures() -> None:
+    scene = standing()
+    done(scene.say(MARIA))
+    done(scene.declare(ZOE, "reject"))
+
+    done(scene.advance(BOB))
+
+
+def test_who_said_no_takes_it_back_and_nobody_else_does() -> None:
+    scene = standing(demanding(Approval(by=(MARIA, ZOE))))
+    done(scene.say(ZOE, "reject", reason="Not yet"))
+    done(scene.say(MARIA))
+    assert codes(scene.advance(BOB)) == ["approval_missing"]
+    done(scene.declare("Zoe"))
+    assert codes(scene.advance(BOB)) == ["approval_missing"], "a declaration takes no signature back"
+
+    done(scene.say("Zoe"))
+    done(scene.advance(BOB))
+
+
+def test_a_no_after_a_yes_stands() -> None:
+    scene = standing()
+    done(scene.say(ZOE))
+    done(scene.say(ZOE, "reject", reason="I have looked again"))
+
+    assert codes(scene.advance(BOB)) == ["approval_missing"]
+
+
 @pytest.mark.parametrize("kind", ["reject", "waive"])
 def test_a_no_takes_a_reason(kind: str) -> None:
     scene = standing()
@@ -479,7 +507,7 @@ def test_only_rules_that_the_phase_has_over_the_artifact_are_waived(changes: dic
 def test_only_who_may_break_the_glass_waives() -> None:
     scene = standing(demanding())
 
-    assert "lets maria waive" in refused(waiver(scene, ZOE)).refusals[0].message
+    assert "lets maria waive rules, and zoe is none of them" in refused(waiver(scene, ZOE)).refusals[0].message
     nobody = standing(demanding(break_glass=()))
     assert "lets nobody waive" in refused(waiver(nobody)).refusals[0].message
 
@@ -546,6 +574,49 @@ def test_a_process_that_asks_for_approvals_is_left_with_one() -> None:
 
     done(allow(scene, MILD))
     assert done(adopt(scene, MILD)).approver == MARIA
+
+
+def test_only_those_let_a_task_leave_a_process_whom_it_asks() -> None:
+    """Whoever is listed, and is asked for nothing, cannot do away with what is asked of others."""
+    scene = standing(demanding(Approval(2, by=(CARL, "dora")), Approval(by=("dora",), risks=("ci",))))
+    done(allow(scene, MILD, ZOE))
+    event = refused(adopt(scene, MILD, ZOE))
+    assert codes(event) == ["approval_missing"] * 2
+    assert "It takes 2 signed approvals of carl, dora, and there is none" in event.refusals[0].message
+    done(allow(scene, MILD, CARL))
+    assert codes(adopt(scene, MILD, CARL)) == ["approval_missing"] * 2
+
+    last = done(allow(scene, MILD, "dora"))
+    adopted = done(adopt(scene, MILD, "dora"))
+
+    assert len(adopted.approved) == 2
+    assert last.nonce in adopted.approved
+    assert (adopted.labels, adopted.vouched) == ((), "signed")
+
+
+def test_who_may_break_the_glass_lets_a_task_leave_alone_and_with_a_signature() -> None:
+    scene = standing(demanding(Approval(2, by=(CARL, "dora"))))
+    done(allow(scene, MILD, MARIA, statement="", signature="", fingerprint=""))
+    assert codes(adopt(scene, MILD)) == ["approval_missing"]
+
+    signed = done(allow(scene, MILD))
+
+    assert done(adopt(scene, MILD)).approved == (signed.nonce,)
+
+
+def test_a_demand_of_another_phase_and_of_other_risks_holds_a_task_all_the_same() -> None:
+    scene = standing(demanding(Approval(by=(ZOE,), risks=("secrets",)), name="MONITOR", break_glass=()))
+    done(allow(scene, MILD))
+    assert codes(adopt(scene, MILD)) == ["approval_missing"]
+
+    done(allow(scene, MILD, ZOE))
+    done(adopt(scene, MILD, ZOE))
+
+
+def test_an_adoption_that_took_no_approval_is_a_declared_one() -> None:
+    adopted = done(adopt(standing(demanding()), MILD, "dora"))
+
+    assert (adopted.approved, adopted.vouched) == ((), "declared")
 
 
 def test_a_process_that_asks_for_none_is_left_as_before() -> None:

@@ -373,10 +373,26 @@ def test_leaving_a_process_that_asks_for_approvals_without_one_is_named() -> Non
     event = done(scene.ask(command, BOB))
 
     assert faults(scene, event, later=HOUR - 1) == []
-    told = "it leaves a process that asks for approvals, and maria had not approved it"
-    assert faults(scene, event, later=HOUR) == [told]
+    [told] = faults(scene, event, later=HOUR)
+    assert told.startswith("it leaves a process that asks for approvals: It takes 1 signed approval, and there is none")
     assert faults(at("PR", Approval()), event) == [told]
-    assert faults(scene, event.replace(approver=ZOE)) == [told.replace(MARIA, ZOE)]
+    assert faults(scene, event.replace(approved=())) == [told]
+    [other] = faults(scene, event.replace(approver=ZOE))
+    assert "zoe is named as approver" in other
+
+
+def test_what_an_adoption_is_said_to_rest_on_is_what_it_rests_on() -> None:
+    lighter = governing()
+    scene = at("PR", Approval(signed=False))
+    scene.processes[digest(lighter)] = lighter
+    done(scene.declare(MARIA, process=digest(lighter)))
+    event = done(scene.ask(AdoptProcess(**adopting(lighter), reason="It is lighter", approver=MARIA), BOB))
+
+    assert (event.labels, event.vouched) == (("declared: approval by maria",), "declared")
+    assert faults(scene, event) == []
+    assert faults(scene, event.replace(labels=())) == ["it says that it rests on nothing"]
+    more = event.replace(approved=(*event.approved, "f" * 32))
+    assert faults(scene, more) == ["it rests on an approval that did not count"]
 
 
 # Refusals -------------------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def _near_by(error: UnavailableError, argv0: str, project: str, near: Sequence[s
         if "/" not in argv0 and _is_program(os.path.join(project, folder, argv0)):
             message = f"{error.message} There is one in {folder!a}; folders of the project are not searched unasked."
             fix = f'Write path = ["{folder}"] beside the command in `[observe]`, and adopt that process.'
-            return UnavailableError(error.code, message, where=error.where, fix=fix)
+            return UnavailableError("command_missing", message, where=error.where, fix=fix)
     return error
 
 

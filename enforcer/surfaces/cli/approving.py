@@ -15,7 +15,7 @@ from enforcer.surfaces.cli.output import answer, line, show_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from enforcer.approvals import Draft
+    from enforcer.approvals import Draft, Standing
     from enforcer.gate import Outcome
     from enforcer.task import Task
 
@@ -89,10 +89,14 @@ def approve(
             return _show(made, as_json)
         if not as_json:
             _print(made)
-        if not yes and not as_json and sys.stdin is not None and sys.stdin.isatty():
-            click.confirm("Sign this?" if key_file else "Declare this, without a signature?", abort=True)
+        if not yes:
+            _confirm(task, as_json, signed=bool(key_file))
         outcome = _say(handle, made, key_file, key)
-    return _told(outcome, made, as_json, signed=bool(key_file))
+        stands = approvals.standing(handle, made.statement) if outcome else None
+    status = _told(outcome, made, stands, as_json, signed=bool(key_file))
+    if not as_json:
+        _print_standing(stands, signed=bool(key_file))
+    return status
 
 
 def _check_one(show: bool, key_file: str, unsigned: bool) -> None:
@@ -119,6 +123,20 @@ def _duration(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def _confirm(task: str, as_json: bool, *, signed: bool) -> None:
+    """Ask whoever sees it. Nothing is signed that nobody has said yes to."""
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
+        message = "Nothing is signed unless somebody says yes to it, and there is nobody here to ask."
+        fix = f"Look at it: enforcer approve {task} --show; then give --yes."
+        raise RequestError("confirmation_missing", message, fix=fix)
+    try:
+        agreed = click.confirm("Sign this?" if signed else "Declare this, without a signature?", err=True)
+    except click.Abort:  # The end of the input, or an interrupt: that is no yes.
+        agreed = False
+    if not agreed:
+        raise RequestError("not_confirmed", "Nothing was signed." if signed else "Nothing was signed, nor declared.")
+
+
 def _say(handle: Task, made: Draft, key_file: str, key: str) -> Outcome:
     return approvals.sign(handle, made, key_file, key=key) if key_file else approvals.declare(handle, made, key=key)
 
@@ -136,7 +154,7 @@ def _print(made: Draft) -> None:
         line(text)
 
 
-def _told(outcome: Outcome, made: Draft, as_json: bool, *, signed: bool) -> int:
+def _told(outcome: Outcome, made: Draft, stands: Standing | None, as_json: bool, *, signed: bool) -> int:
     said = made.statement
     verb = {"approve": "approved", "reject": "rejected", "waive": "waived rules of", "adopt": "approved a process for"}
     how = "signed" if signed else "declared, not signed"
@@ -150,5 +168,19 @@ def _told(outcome: Outcome, made: Draft, as_json: bool, *, signed: bool) -> int:
         "fingerprint": getattr(outcome.event, "fingerprint", "") or None,
         "statement": getattr(outcome.event, "statement", "") or None,
         "signature": getattr(outcome.event, "signature", "") or None,
+        "counts": stands.counts if stands is not None else None,
+        "demands": [{"demand": what, "met": met, "needed": all_} for what, met, all_ in stands.demands]
+        if stands is not None
+        else [],
     }
     return answer(outcome, "approve", as_json=as_json, yes=yes, extra=extra)
+
+
+def _print_standing(stands: Standing | None, *, signed: bool) -> None:
+    if stands is None:
+        return
+    if not stands.counts:
+        why = "nobody asks for it of this principal" if signed else "signatures are asked for here, and it has none"
+        line(f"  it will not count: {why}")
+    for what, met, needed in stands.demands:
+        line(f"  {met} of {needed}: {what}")
