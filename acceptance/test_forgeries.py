@@ -113,7 +113,9 @@ def messages(world: World) -> str:
 def test_what_enforcer_ran_itself_lets_the_phase_be_left(world: World) -> None:
     told = run(world)
     assert told["configured"]
-    assert [label for label in told["labels"] if not label.startswith("home: ")] == [], "the tests' own home is labelled"
+    assert [label for label in told["labels"] if not label.startswith("home: ")] == [], (
+        "the tests' own home is labelled"
+    )
     reply = world.ask("advance", "T")
     assert reply.status == 0, reply
     accepted = world.ask("status", "T").json["accepted"]

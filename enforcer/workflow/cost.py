@@ -70,7 +70,7 @@ class Cost(Record, kw_only=True):
 
 
 def cost(state: TaskState, process: Process, *names: str) -> Cost:
-    """What the edit of these accepted documents costs. Raises `RequestError` `unknown_artifact` for one that is none."""
+    """What the edit of these accepted documents costs. Raises `RequestError` `unknown_artifact`."""
     accepted = state.accepted_files()
     for name in names:
         if name not in accepted:

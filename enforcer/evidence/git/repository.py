@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from enforcer.evidence.git.commands import Done
     from enforcer.evidence.git.comparison import Change, Comparison
-    from enforcer.evidence.git.index import Tracked
     from enforcer.evidence.git.ignored import Ignored
+    from enforcer.evidence.git.index import Tracked
 
 MOST_NESTED = 50
 """Repositories inside this one that are asked what their commit does not hold."""

@@ -34,8 +34,8 @@ def environment(
     """The environment of a run, sorted by name.
 
     `names` are those that the process passes on besides the usual ones, `path_first` the folders below `project` that
-    it puts first on the search path; `out` becomes `$ENFORCER_OUT`, and Python keeps what it compiles beside it. Folders
-    of the inherited search path that are relative, empty or inside the project are left out.
+    it puts first on the search path; `out` becomes `$ENFORCER_OUT`, and Python keeps what it compiles beside it.
+    Folders of the inherited search path that are relative, empty or inside the project are left out.
 
     Raises `RequestError` `bad_folder` where one of `path_first` lies elsewhere.
     """
