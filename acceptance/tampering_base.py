@@ -12,16 +12,21 @@ Nothing in the history depends on chance, and on the clock only the date of its 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from acceptance.doubles import QuickDisk
 from acceptance.tampering import size_of
 from acceptance.tampering_scribe import Scribe, environment, lines_of
+from acceptance.world import GIT
 from enforcer import Enforcer
 from enforcer.initialize import initialize
 from enforcer.publication import anchor_to_file
 from enforcer.verification import Asked, verify
+
+_BEGUN = {f"GIT_{who}_DATE": "2026-01-01T00:00:00Z" for who in ("AUTHOR", "COMMITTER")}
 
 LENGTH = 200
 ANCHORED = 90
@@ -64,7 +69,13 @@ class Ground:
 
 
 def prepare(folder: Path) -> Ground:
-    """Write everything below `folder`, which is not there yet."""
+    """Write everything below `folder`, which is not there yet.
+
+    It is a git repository with a commit, so that tasks have a base wherever this is done, in a checkout or beside one.
+    """
+    folder.mkdir(parents=True)
+    for command in (("init", "--quiet"), ("commit", "--quiet", "--allow-empty", "--message", "begin")):
+        subprocess.run(["git", *command], cwd=folder, env={**os.environ, **GIT, **_BEGUN}, check=True)
     scribe = Scribe(folder / "project", folder / "home", "base")
     notes: dict[int, str] = {}
     ledger = folder / "project" / "state" / "ledger"

@@ -1,7 +1,7 @@
 """What a run stands on besides the files of its tree: links that lead out, files above the project, a foreign home.
 
-None of it is in the tree that a run is bound to, and all of it can change what the run shows. It is often there for good
-reasons, so it refuses nothing; it is told with the run, for whoever relies on it.
+None of it is in the tree that a run is bound to, and all of it can change what the run shows. It is often there for
+good reasons, so it refuses nothing; it is told with the run, for whoever relies on it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ABOVE = (
 
 
 def stamps(top: str, paths: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Inode and time of change (ns) of files below the absolute path `top`: whoever writes to one changes the latter."""
+    """Inode and time of change (ns) of files below the absolute path `top`: a write changes the latter."""
     found = {}
     for path in paths:
         try:

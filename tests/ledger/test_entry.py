@@ -136,6 +136,10 @@ def test_the_types_on_the_wire_are_these():
         "baseline.accepted",
         "process.adopted",
         "evidence.restored",
+        "run.observed",
+        "approval.granted",
+        "approval.rejected",
+        "rules.waived",
     }
 
 

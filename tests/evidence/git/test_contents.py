@@ -250,3 +250,24 @@ def test_before_the_first_commit_there_is_no_change_to_ask_about(work):
     with find(work.top) as repository, pytest.raises(RequestError) as caught:
         repository.resolve("HEAD")
     assert caught.value.code == "unknown_revision"
+
+
+# Repositories inside
+
+
+def test_a_repository_inside_with_changes_that_are_not_committed_there_is_named(tmp_path) -> None:
+    outer = Work(tmp_path / "outer")
+    inner = Work(tmp_path / "outer" / "vendor")
+    for each in (inner, outer):
+        each.write("file.py", "x = 1\n")
+        each.commit()
+    assert unsettled(outer.top) == ()
+    inner.write("file.py", "x = 2\n")
+    assert unsettled(outer.top) == ("vendor",)
+    inner.commit()
+    assert unsettled(outer.top) == (), "the tree of the working files names the commit that is checked out there"
+
+
+def unsettled(folder) -> tuple[str, ...]:
+    with find(folder) as repository:
+        return repository.unsettled(repository.tree())

@@ -374,6 +374,8 @@ QUESTIONS: dict[str, Callable[[Repository, Path], object]] = {
     "diff": lambda repository, _: repository.diff(repository.resolve("main~1"), repository.resolve("main")),
     "changes": lambda repository, _: repository.changes(None, repository.tree(STATE), STATE),
     "contents": lambda repository, _: repository.contents(repository.resolve("side"), repository.resolve("main")),
+    "paths": lambda repository, _: repository.paths(repository.tree(STATE)),
+    "unsettled": lambda repository, _: repository.unsettled(repository.tree(STATE)),
     "apply": lambda repository, _: applied(repository),
     "observe": lambda repository, _: repository.observe(repository.resolve("main"), STATE).replace(micros=0),
     "ignored": lambda repository, _: repository.ignored(STATE),

@@ -39,8 +39,14 @@ def test_what_makes_programs_load_code_passes_only_when_it_is_named(project, nam
 
 def test_usual_names_pass_and_are_sorted(project) -> None:
     inherited = {"USER": "u", "LC_ALL": "C", "LANG": "C", "TERM": "dumb", "TZ": "UTC", "HOME": "/home/u", "SECRET": "s"}
-    expected = sorted({*inherited, "PATH", "ENFORCER_OUT"} - {"SECRET"})
+    expected = sorted({*inherited, "PATH", "ENFORCER_OUT", "PYTHONPYCACHEPREFIX"} - {"SECRET"})
     assert list(made(project, inherited)) == expected
+
+
+def test_python_compiles_beside_the_folder_for_reports_and_loads_nothing_that_lies_about(project) -> None:
+    assert made(project, {"PYTHONPYCACHEPREFIX": "/planted"})["PYTHONPYCACHEPREFIX"] == "/pycache"
+    named = made(project, {"PYTHONPYCACHEPREFIX": "/mine"}, names=("PYTHONPYCACHEPREFIX",))
+    assert named["PYTHONPYCACHEPREFIX"] == "/mine", "the process may ask for another place"
 
 
 def test_a_name_that_is_not_set_stays_unset(project) -> None:
