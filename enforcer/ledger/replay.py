@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # What code that expects a sound state or process raises on a forged one.
 _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
-_BATCH = 64
+_BATCH = 128
 
 hasten(TaskState)
 

@@ -15,7 +15,7 @@ from enforcer.evidence.processes import StoredProcesses
 from enforcer.ledger.chain import SEGMENT_LINES, Run
 from enforcer.ledger.holdings import Holdings
 from enforcer.ledger.merkle import Frontier
-from enforcer.ledger.passes import Passes, Segment
+from enforcer.ledger.passes import Passes, Segment, uncollected
 from enforcer.ledger.replay import Replay
 from enforcer.ledger.report import Findings
 from enforcer.ledger.tilecheck import TileCheck
@@ -80,12 +80,13 @@ class Share:
 
     def do(self) -> Share:
         """Do it. `OSError` passes: a part that was not read was not done."""
-        for number, segment in enumerate(self._job.segments):
-            if number % self._job.parts == self._job.part:
-                run = self.runs[segment.name] = self._run(segment)
-                self._passes.read(segment, run)
-            elif self.replay is not None:
-                self._passes.read(segment, None)
+        with uncollected():
+            for number, segment in enumerate(self._job.segments):
+                if number % self._job.parts == self._job.part:
+                    run = self.runs[segment.name] = self._run(segment)
+                    self._passes.read(segment, run)
+                elif self.replay is not None:
+                    self._passes.read(segment, None)
         if self.replay is not None:
             self.replay.finish()
         return self

@@ -24,7 +24,7 @@ from enforcer.ledger.chain import SEGMENT_LINES, Chain, Run
 from enforcer.ledger.entry import genesis_hash
 from enforcer.ledger.heads import Anchor, Demands
 from enforcer.ledger.holdings import Holdings
-from enforcer.ledger.passes import Passes, list_segments
+from enforcer.ledger.passes import Passes, list_segments, uncollected
 from enforcer.ledger.replay import Replay
 from enforcer.ledger.report import EVIDENCE, INTEGRITY, KEY, LEGALITY, VERIFIED, Finding, Findings, Report
 from enforcer.ledger.sharing import read_raw
@@ -146,8 +146,9 @@ def replay_pass(folder: str, *, disk: Disk, objects: Objects, processes: Process
     holdings = Holdings(os.path.dirname(folder), disk=disk, objects=objects, found=found)
     replay = Replay(found, holdings, processes, origin=origin)
     passes = Passes(f"{folder}/seg", replay, disk=disk)
-    for segment in list_segments(f"{folder}/seg", disk, found):
-        passes.read(segment, None)
+    with uncollected():
+        for segment in list_segments(f"{folder}/seg", disk, found):
+            passes.read(segment, None)
     replay.finish()
     check_signatures(replay.approvals.signings, objects, found)
     _check_nothing(found, folder)

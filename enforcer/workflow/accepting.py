@@ -32,7 +32,8 @@ def evidence_stage(
         message = f"The process asks nothing of {phase.name}, so there is nothing to accept."
         fix = "Give the phase a rule, and adopt the process."
         refusals.append(Refusal("evidence_missing", message, phase.name, fix=fix))
-    refusals += approving.ballot(state, phase, evidence, actor=actor, now=now).missing(evidence.risks)
+    if approving.is_vouched_for(state, phase):
+        refusals += approving.ballot(state, phase, evidence, actor=actor, now=now).missing(evidence.risks)
     if not refusals:
         _check_answered(phase, evidence)
     return tuple(refusals)

@@ -155,7 +155,12 @@ def counting(state: TaskState, given: Mapping[str, str], tree: str, *, now: int)
 
 def waived(state: TaskState, *, now: int) -> frozenset[tuple[str, str]]:
     """The rules that are waived at `now`, each as artifact and rule."""
+    if not state.words:
+        return _NONE
     return frozenset(waivers(state, now=now))
+
+
+_NONE: frozenset[tuple[str, str]] = frozenset()
 
 
 def waivers(state: TaskState, *, now: int) -> dict[tuple[str, str], Word]:
@@ -252,6 +257,11 @@ def _takes_back(later: Word, rejection: Word) -> bool:
         and same_principal(later.principal, rejection.principal)
         and (later.signed or not rejection.signed)
     )
+
+
+def is_vouched_for(state: TaskState, phase: Phase) -> bool:
+    """Whether anything was said or is demanded; where nothing is, nobody has to be counted."""
+    return bool(state.words or phase.approvals)
 
 
 def ballot(state: TaskState, phase: Phase, evidence: EvidenceFacts, *, actor: str, now: int) -> Ballot:

@@ -81,6 +81,8 @@ def _accepted(state: TaskState, event: events.PhaseAdvanced, phase: Phase) -> It
 
 def _weighed(state: TaskState, event: events.PhaseAdvanced, phase: Phase, process: Process) -> Iterator[str]:
     """What was touched before is touched still, as long as the phase counts that was left with it."""
+    if not (event.risks or phase.weighs_risks):
+        return
     unknown = set(event.risks) - process.risks.keys()
     if unknown:
         yield f"it names the risk classes {listed(unknown)}, which the process does not have"
@@ -89,12 +91,16 @@ def _weighed(state: TaskState, event: events.PhaseAdvanced, phase: Phase, proces
         yield f"it leaves out the risk classes {listed(forgotten)}, which the change has touched"
 
 
+_TOLD = (OBSERVED, REVIEWER)  # The kinds of rule whose answer an entry tells.
+
+
 def _judged(
     state: TaskState, event: events.PhaseAdvanced, process: Process, waived: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
     """The rules whose answer the event itself tells."""
-    given = {one.artifact: one for one in event.evidence}
-    for rule in _holding(process.phase(state.phase), waived):
+    asked = [rule for rule in _holding(process.phase(state.phase), waived) if rule.kind in _TOLD]
+    given = {one.artifact: one for one in event.evidence} if asked else {}
+    for rule in asked:
         if rule.artifact not in given:
             continue
         if rule.kind == OBSERVED and given[rule.artifact].origin != OBSERVED:
@@ -124,6 +130,8 @@ def _approved(
     state: TaskState, event: events.PhaseAdvanced, phase: Phase, waived: frozenset[tuple[str, str]], ts: int
 ) -> Iterator[str]:
     """The approvals that it rests on were there, of this evidence, and are what the phase demands."""
+    if not (state.words or phase.approvals or event.approved):
+        return  # Most entries: this is asked of every line of a ledger.
     given = approving.given_evidence(phase.name, {one.artifact: one.digest for one in event.evidence})
     words = {nonce: state.words[nonce] for nonce in event.approved if nonce in state.words}
     trees = {word.tree for word in words.values()}

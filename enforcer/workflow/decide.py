@@ -193,9 +193,12 @@ def _advanced(
 ) -> Event:
     to, phase = process.following(state.phase), process.phase(state.phase)
     let_pass, waived = passed_over(state, evidence, now=facts.now)
-    ballot = approving.ballot(state, phase, evidence, actor=facts.actor, now=facts.now)
-    approved = ballot.used(evidence.risks)
-    proven = (approving.REVIEWER_DECLARED,) if ballot.is_signed_by(facts.actor) else ()
+    approved: tuple[str, ...] = ()
+    proven: tuple[str, ...] = ()
+    if approving.is_vouched_for(state, phase):
+        ballot = approving.ballot(state, phase, evidence, actor=facts.actor, now=facts.now)
+        approved = ballot.used(evidence.risks)
+        proven = (approving.REVIEWER_DECLARED,) if ballot.is_signed_by(facts.actor) else ()
     labels = (label for label in evidence.labels if label not in proven)
     return events.PhaseAdvanced(
         **work(state, facts, claim),

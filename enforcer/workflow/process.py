@@ -175,7 +175,7 @@ class Process(Record):
         return tuple(phase.name for phase in self.phases)
 
     def has(self, name: str) -> bool:
-        return name in self.order
+        return any(phase.name == name for phase in self.phases)
 
     def phase(self, name: str) -> Phase:
         """The phase of that name. Raises `KeyError` when the process has none."""
@@ -214,9 +214,14 @@ class Process(Record):
 
     def following(self, name: str) -> str | None:
         """The phase after `name`; None after the last."""
-        order = self.order
-        position = order.index(name) + 1
-        return order[position] if position < len(order) else None
+        found = False
+        for phase in self.phases:
+            if found:
+                return phase.name
+            found = phase.name == name
+        if not found:
+            raise ValueError(f"the process has no phase {name}")
+        return None
 
     def earlier(self, name: str) -> tuple[Phase, ...]:
         return self.phases[: self.index(name)]
