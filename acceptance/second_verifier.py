@@ -17,37 +17,37 @@ TILE = "([0-9]|[1-5][0-9]|6[0-3])/((?!x000/)(?:x[0-9]{3}/)*[0-9]{3})"
 REPORT = ["verdict", "integrity", "anchoring", "entries", "head", "sealed_to", "anchored_to", "unanchored", "findings"]
 EVENT_ID = "(-|[A-Za-z0-9][A-Za-z0-9._-]{0,63})/[A-Za-z0-9._-]{1,64}"
 # Members of objects, `?` if they may be absent, `~` if absent or null, with their kind where it is no text: `[kind]` is
-# an array, `{kind}` an object of such; `+` is what the data of all events have, `*` what leased ones have as well.
+# an array, `{kind}` an object of such; `+` is what all events have, `*` what leased ones have too, `@` what words do.
+WORD = "phase attempt_id principal nonce expires:int statement? signature? fingerprint? evidence?:{text} tree? reason?"
 FORMS = """
-identity           format id key~ origin
-line               event:event prev seq:int task_prev~ task_seq~:int ts:int v:int
+identity           format id key~ origin ; line event:event prev seq:int task_prev~ task_seq~:int ts:int v:int
 event              specversion id source subject? type data:object
-refusal            code message phase? artifact? fix?
-claim              holder token:int how? previous?
-accepted           artifact digest size:int origin? reaffirmed?:bool
-sealed             session count:int start:int end:int digest
+refusal            code message phase? artifact? fix? ; claim holder token:int how? previous?
+accepted           artifact digest size:int origin? reaffirmed?:bool ; made artifact digest size:int reader?
+sealed             session count:int start:int end:int digest ; predecessor origin size:int root key reason checkpoint?
 notes              coalesced?:int guard?:[sealed] refusals~:sealed stalled_minutes?:int clock_back_us?:int
                    cache_rejected? margin_lost?:[text]
-predecessor        origin size:int root key reason checkpoint?
-ledger.created     + version predecessor~:predecessor
+ledger.created     + version predecessor~:predecessor ; evidence.restored + restored:{text} replaced:{text}
 ledger.recovered   + kind segment offset:int size:int digest quarantine?
 key.rotated        + old new seq:int cap:int old_signature new_signature
 task.opened        + title process digest phase attempt_id base? authoring?:[text]
 phase.advanced     * start to? attempt_id? completed?:bool evidence?:[accepted] warnings?:[refusal] tree? commit?
-                   labels?:[text]
-phase.backtracked  * start to reason attempt_id
-task.abandoned     * phase reason
-command.refused    * command stage phase refusals:[refusal] to? attested?:{text} escalation?:[text] reasons?
+                   labels?:[text] approved?:[text] risks?:[text]
+phase.backtracked  * start to reason attempt_id ; task.abandoned * phase reason
+command.refused   * command stage phase refusals:[refusal] to? attested?:{text} escalation?:[text] reasons? observation?
 tool.refused       + phase tool refusals:[refusal] capabilities?:[text] paths?:[text] call? session? text?
                    escalation?:[text] forbidden?:bool
-lease.claimed      + holder token:int
-lease.taken_over   + holder token:int previous
+lease.claimed      + holder token:int ; lease.taken_over + holder token:int previous
 lease.released     + holder token:int forced?:bool reason?
 prompt.attested    * phase attempt_id parts:{text} first?:[text] drift?:[text]
 baseline.accepted  + phase principal parts:{text} reason approver dropped?:[text]
 process.adopted    + process digest previous reason approver authoring?:[text] difference?:[text] weakenings?:[text]
-evidence.restored  + restored:{text} replaced:{text}
-""".replace(" *", " + token?:int lease~:claim").replace(" +", " actor request? notes~:notes")
+                   approved?:[text] labels?:[text]
+run.observed       * phase attempt_id observation configured?:bool made?:[made] status?:int signal? duration_us?:int
+                   tree? sandbox? labels?:[text]
+approval.granted   @ process? ; approval.rejected @ ; rules.waived @ artifact rules:[text]
+""".replace(" ; ", "\n").replace(" *", " + token?:int lease~:claim")
+FORMS = FORMS.replace(" @", f" + {WORD}").replace(" +", " actor request? notes~:notes")
 FORM, MEMBER = r"(?m)^(\S+)((?: .+\n)+)", r"(\w+)([?~]?)(?::(\S+))?"
 MEMBERS = {form: {name: of for name, *of in re.findall(MEMBER, text)} for form, text in re.findall(FORM, FORMS)}
 TYPES = {PREFIX + form for form in MEMBERS if "." in form}

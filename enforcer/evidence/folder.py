@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from _thread import get_ident
 
 from enforcer.errors import RequestError, UnavailableError
@@ -203,6 +204,9 @@ class Folder:
             raise Unsafe(message, "Shorten the files; name big things by their digest.")
 
 
+_SETTLED_NS = 2_000_000_000  # A link that was made or removed changes the time of the status, in steps of a few ms.
+
+
 def _read_bytes(fd: int, size: int) -> bytes:
     """Up to `size` bytes from the start of the file, fewer only at its end."""
     data = os.read(fd, size)
@@ -221,7 +225,21 @@ def _changed(before: os.stat_result, folder: int, name: str) -> bool:
 
     The second look is by name: a hard link to a file elsewhere has two links when it is opened but one as soon as its
     name here is removed, so a count of one proves nothing unless the name still leads to the same file.
+
+    For a moment while a name is removed, it leads to a file whose count has gone down already. Whoever swaps fast
+    enough can be met in it, once. So where the file's status has changed a moment ago, there is one more look; the
+    folder is read before it, which waits for whoever is changing it.
     """
+    if _differs(before, folder, name):
+        return True
+    if time.time_ns() - before.st_ctime_ns > _SETTLED_NS:
+        return False
+    with os.scandir(folder) as entries:
+        next(entries, None)
+    return _differs(before, folder, name)
+
+
+def _differs(before: os.stat_result, folder: int, name: str) -> bool:
     try:
         after = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

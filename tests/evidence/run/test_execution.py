@@ -88,7 +88,10 @@ def test_signals_are_as_a_program_expects_them() -> None:
         ran = run(command("/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"))
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-    assert set(ran.output.split()) == {b"SigBlk:", b"SigIgn:", b"0" * 16}
+    # The C library keeps signals above the usual ones for itself, and whoever started us may have ignored them.
+    masks = dict(line.split(b":") for line in ran.output.splitlines())
+    assert masks.keys() == {b"SigBlk", b"SigIgn"}
+    assert all(not int(mask, 16) & 0x7FFFFFFF for mask in masks.values()), masks
 
 
 def test_the_time_is_that_of_the_clock() -> None:
