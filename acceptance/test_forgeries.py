@@ -184,7 +184,6 @@ def test_results_copied_back_after_a_backtrack_are_of_another_attempt(world: Wor
 def test_results_of_another_task_are_unobserved_here(world: World) -> None:
     in_verify(world, "OTHER")
     run(world, task="OTHER")
-    shutil.copy(results(world, "OTHER"), results(world).parent if results(world).parent.exists() else world.root)
     results(world).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(results(world, "OTHER"), results(world))
     assert world.ask("advance", "T").codes == ["evidence_unobserved"]
@@ -208,8 +207,8 @@ def test_a_report_whose_numbers_are_not_those_of_its_cases_is_refused(tmp_path: 
 
 def test_a_report_without_a_test_proves_nothing(tmp_path: Path) -> None:
     world = given(tmp_path, check="""printf '<testsuites/>' > "$ENFORCER_OUT/junit.xml"\n""")
-    world.ask("run", "T")
-    assert world.ask("advance", "T").codes in (["evidence_invalid"], ["evidence_missing"])
+    assert run(world)["refusals"] == [], "the report is a whole one, and exit status 0 does not contradict it"
+    assert world.ask("advance", "T").codes == ["evidence_invalid"]
 
 
 def test_a_run_that_leaves_no_report_makes_nothing(tmp_path: Path) -> None:
@@ -225,6 +224,34 @@ def test_a_command_of_ones_own_is_observed_not_configured(world: World) -> None:
     assert "not configured" in told["refusals"][0]["message"]
     assert not results(world).exists()
     assert "evidence_unobserved" in world.ask("log", "T").out
+
+
+def test_an_artifact_that_no_command_is_named_for_is_what_the_run_left_under_its_name(tmp_path: Path) -> None:
+    process = PROCESS.replace('[observe."test_results.json"]', '[observe."other.json"]').replace(
+        '[[phases]]\nname = "REVIEW"',
+        """[[phases.artifacts]]
+name = "other.json"
+format = "json"
+required = false
+rules = [{ id = "other", kind = "minimum", field = "passed", value = 1 }]
+
+[[phases]]
+name = "REVIEW\"""",
+    )
+    process = process.replace('  { id = "seen", kind = "observed" },\n', "")
+    world = World(tmp_path, process=process, git=True)
+    (world.root / "code.py").write_text("x = 1\n")
+    world.init()
+    world.git("add", "--all")
+    world.git("commit", "--quiet", "--message", "begin")
+    in_verify(world, "T")
+    left = json.dumps(HONEST)
+    told = run(world, "--as", "test_results.json", "--", "sh", "-c", f"echo '{left}' > $ENFORCER_OUT/test_results.json")
+    assert (told["configured"], "observed, not configured" in told["labels"]) == (False, True)
+    assert json.loads(results(world).read_text()) == HONEST
+    assert world.ask("advance", "T").status == 0
+    accepted = world.ask("status", "T").json["accepted"]
+    assert {one["artifact"]: one["origin"] for one in accepted}["test_results.json"] == "claimed"
 
 
 def test_the_configured_command_in_a_callers_words_is_the_configured_one(world: World) -> None:

@@ -51,7 +51,9 @@ class Raw(Record):
 
 
 def make(artifact: str, reader: str, report: bytes, raw: Raw, *, phase: str, attempt_id: str) -> bytes | Refusal:
-    """The bytes of an artifact, or why the report does not make it."""
+    """The bytes of an artifact, or why the report does not make it. Without a reader the report is the artifact."""
+    if not reader:
+        return report
     try:
         if reader == LOG:
             return log_text(raw.output, raw.status)
@@ -83,7 +85,7 @@ def never_measured(reader: str, report: bytes, raw: Raw) -> tuple[str, ...]:
 
     It is for people to judge: tests are often left out on purpose. Empty for any other reader.
     """
-    if reader in (LOG, *TESTS, *_FINDINGS):
+    if reader in ("", LOG, *TESTS, *_FINDINGS):
         return ()
     return unmeasured(_coverage(reader, report, raw), changed_lines(raw.diff))
 
